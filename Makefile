@@ -1,0 +1,91 @@
+# `make book` renders the book, `make test` runs everything that CI runs. Both make
+# their environment first, once, from requirements.lock. `make help` lists the rest.
+
+VENV ?= .venv
+# The first Python 3.11 to 3.13 on this machine; override with `make PYTHON=... book`.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& echo $$p && break; done)
+# Some of the tests' and chapters' nets are tiny: threads that spin while they wait
+# slow them down by far more than they help, hence these two.
+export OMP_WAIT_POLICY := PASSIVE
+export OMP_NUM_THREADS := 1
+# Nothing may ask a model hub: without a network such a call waits for minutes.
+export HF_HUB_OFFLINE := 1
+
+JOBS ?= 2
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.made-from-lock
+PYTEST := $(PY) -m pytest
+CHAPTERS := $(wildcard book/[0-9]*.ipynb)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help environment book test lint unit notebooks browser html data weights refresh format clean clean-all
+
+help:
+	@echo "make book         the environment, then the rendered book in book/_build/html"
+	@echo "make test         the environment, then everything that CI runs"
+	@echo "make refresh      execute the chapters again (one: make refresh NB=01_bokeh_and_the_thin_lens)"
+	@echo "make data         make the bundled mini-EBB and mini-SUN again (same bytes)"
+	@echo "make weights      train the bundled mini weights again (hours; resumes where it stopped)"
+	@echo "make lint, unit, notebooks, browser    the parts of make test"
+	@echo "make format       let ruff mend what it can"
+	@echo "make clean        remove what was built (clean-all: the environment too)"
+
+environment: $(STAMP)
+
+# Stamped last, so a broken installation is taken up again by the next `make`.
+$(STAMP): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found; install one or say make PYTHON=/path/to/python"; exit 1; }
+	@echo "Making the environment in $(VENV): once, some minutes, about 3 GB to fetch"
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || \
+		{ echo "$(PYTHON) cannot make environments; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(PY) -m pip install --disable-pip-version-check --quiet -r requirements.lock
+	$(PY) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+html: $(STAMP)
+	$(VENV)/bin/jupyter-book build . --path-output book -W -n --keep-going -q
+
+book: html
+	@echo "make book: done. Open book/_build/html/index.html in a browser (works offline)."
+
+lint: $(STAMP)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+unit: $(STAMP)
+	$(PYTEST) tests -m "not browser" -n $(JOBS) -q -rs
+
+notebooks: $(STAMP)
+	$(PYTEST) --nbval book -n $(JOBS) --dist loadfile -q
+
+browser: html
+	$(PYTEST) tests -m browser -q -rs
+
+test: lint unit notebooks browser
+	@echo "make test: passed ruff, the unit tests, $(words $(CHAPTERS)) notebooks under strict nbval, the book without a warning," \
+		"and $$($(PY) tests/chromium.py >/dev/null && echo 'the browser tests' || echo 'NO browser tests (no Chromium here)')."
+
+data: $(STAMP)
+	$(PY) -m bradcn_nb data make --out data
+
+weights: $(STAMP)
+	$(PY) -m bradcn_nb train --preset mini --run runs/mini
+	mkdir -p data/weights
+	cp runs/mini/bradcn.safetensors data/weights/bradcn-mini.safetensors
+
+refresh: $(STAMP)
+	$(PY) book/refresh.py $(NB)
+
+format: $(STAMP)
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+clean:
+	rm -rf book/_build .pytest_cache .ruff_cache build dist *.egg-info
+	find bradcn_nb book tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-all: clean
+	rm -rf .venv

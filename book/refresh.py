@@ -1,0 +1,131 @@
+"""Make every chapter's .ipynb from the .py beside it: run it, keep what a reader should see.
+
+    python book/refresh.py                    # all chapters
+    python book/refresh.py 05_render_net      # one
+    python book/refresh.py --check            # only say which notebooks are behind their .py
+
+People edit the .py; the .ipynb is what Colab opens, Jupyter Book renders and nbval verifies.
+The Colab badge at a chapter's top is written here, from `repository.url` in _config.yml.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+import yaml
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+BOOK = Path(__file__).resolve().parent
+# What differs from machine to machine (versions, timings, widget state) stays out of the file.
+NOTEBOOK_METADATA = {
+    "jupytext": {"formats": "ipynb,py:percent"},
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python", "pygments_lexer": "ipython3"},
+}
+
+
+def badge(stem: str) -> str:
+    """Return the Markdown line that opens chapter `stem` on Colab."""
+    repository = yaml.safe_load((BOOK.parent / "_config.yml").read_text("utf-8"))["repository"]
+    target = "https://colab.research.google.com/"
+    if url := repository["url"]:
+        owner_and_name = "/".join(url.rstrip("/").split("/")[-2:])
+        target += f"github/{owner_and_name}/blob/{repository['branch']}/book/{stem}.ipynb"
+    return f"[![Open in Colab](_static/colab-badge.svg)]({target})"
+
+
+def with_badge(script: Path) -> NotebookNode:
+    """Read a chapter's .py; its first cell begins with the badge of today's _config.yml."""
+    notebook = jupytext.read(script)
+    first = notebook.cells[0]
+    if first.cell_type != "markdown":
+        raise SystemExit(f"{script.name}: the first cell must be Markdown (badge and title)")
+    lines = first.source.splitlines()
+    if lines[0].startswith("[![Open in Colab]"):
+        lines = lines[1:]
+    first.source = "\n".join([badge(script.stem), *lines])
+    return notebook
+
+
+def tidy(notebook: NotebookNode, stem: str) -> NotebookNode:
+    """Drop everything that would differ between two runs of the same chapter."""
+    notebook.metadata = nbformat.from_dict(NOTEBOOK_METADATA)
+    for number, cell in enumerate(notebook.cells, start=1):
+        cell["id"] = f"{stem[:40]}-{number:03d}"
+        cell.metadata.pop("execution", None)
+        if cell.cell_type != "code":
+            continue
+        for output in cell.outputs:
+            if output.get("name") == "stderr":
+                print(f"  {stem}: cell {number} wrote to stderr (not kept): {output.text[:200]}")
+        cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+    return notebook
+
+
+def is_current(script: Path) -> bool:
+    """Say whether the .ipynb holds the same cells as the .py (outputs aside)."""
+    path = script.with_suffix(".ipynb")
+    if not path.exists():
+        return False
+    made, wanted = nbformat.read(path, as_version=4), with_badge(script)
+    if script.read_text("utf-8").find(badge(script.stem)) < 0:
+        return False
+
+    def cells(notebook: NotebookNode) -> list[tuple]:
+        return [(c.cell_type, c.source, c.metadata) for c in notebook.cells]
+
+    return cells(made) == cells(wanted)
+
+
+def refresh(script: Path) -> None:
+    """Run one chapter in place and write both of its files."""
+    start = time.perf_counter()
+    notebook = with_badge(script)
+    notebook.metadata = nbformat.from_dict(NOTEBOOK_METADATA)
+    NotebookClient(
+        notebook,
+        timeout=900,
+        kernel_name="python3",
+        record_timing=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(BOOK)}},
+    ).execute()
+    tidy(notebook, script.stem)
+    # Written only when the run is through: a chapter that fails leaves its files alone.
+    jupytext.write(notebook, script, fmt="py:percent")
+    nbformat.write(notebook, script.with_suffix(".ipynb"))
+    print(f"{script.stem}: {len(notebook.cells)} cells, {time.perf_counter() - start:.0f} s")
+
+
+def main() -> int:
+    """Refresh or check the chapters that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("chapters", nargs="*", help="names without ending; none means all")
+    parser.add_argument("--check", action="store_true", help="run nothing, list what is behind")
+    arguments = parser.parse_args()
+    known = {script.stem: script for script in sorted(BOOK.glob("[0-9]*.py"))}
+    if unknown := [name for name in arguments.chapters if Path(name).stem not in known]:
+        parser.error(f"no chapter {unknown[0]!r}; there are {', '.join(known)}")
+    scripts = [known[Path(name).stem] for name in arguments.chapters] or list(known.values())
+    if arguments.check:
+        behind = [script.stem for script in scripts if not is_current(script)]
+        for stem in behind:
+            print(f"{stem}.ipynb is behind {stem}.py: make refresh NB={stem}")
+        return bool(behind)
+    # As in the Makefile and in conftest.py: a chapter's printed digits must not depend on
+    # how many threads added them up.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    for script in scripts:
+        refresh(script)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""EBB!, SUN RGB-D and generated scenes as PyTorch data sets; the mini sets use the same readers.
+
+Every reader is deterministic: item `index` of epoch `epoch` is a pure function of the files, the
+seed, the epoch and the index, so that an interrupted training can be resumed bit for bit.
+"""
+
+from bradcn_nb.data.base import FileDataset, flips, verify
+from bradcn_nb.data.ebb import EBB, EBB_SPLITS
+from bradcn_nb.data.files import (
+    decode_depth,
+    encode_depth,
+    read_depth,
+    read_picture,
+    resize_nearest,
+    resize_picture,
+    to_tensor,
+)
+from bradcn_nb.data.generated import Scenes
+from bradcn_nb.data.sunrgbd import SUN_SENSORS, SUNRGBD
+
+__all__ = [
+    "EBB",
+    "EBB_SPLITS",
+    "SUNRGBD",
+    "SUN_SENSORS",
+    "FileDataset",
+    "Scenes",
+    "decode_depth",
+    "encode_depth",
+    "flips",
+    "read_depth",
+    "read_picture",
+    "resize_nearest",
+    "resize_picture",
+    "to_tensor",
+    "verify",
+]

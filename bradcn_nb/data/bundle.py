@@ -1,0 +1,83 @@
+"""mini-EBB and mini-SUN: generated scenes, written in the layouts and encodings of the real sets."""
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from bradcn_nb.data.files import encode_depth
+from bradcn_nb.data.sunrgbd import SUN_SENSORS
+from bradcn_nb.errors import DataError
+from bradcn_nb.files import write_atomically
+from bradcn_nb.scenes import outdoor_scene, room_scene
+
+EBB_SEED = 1_000_000  # scene of pair N has the seed EBB_SEED + N
+SUN_SEED = 2_000_000
+EBB_TRAIN, EBB_TEST = range(600), range(4400, 4480)  # ids as in EBB!, so its split applies
+SUN_FRAMES = range(360)
+EBB_SIZE, SUN_SIZE = (128, 192), (96, 128)  # (height, width)
+JPEG_QUALITY = 87
+
+
+def _jpeg(picture: np.ndarray) -> bytes:
+    data = BytesIO()
+    eight_bit = np.rint(picture * 255).astype(np.uint8)
+    Image.fromarray(eight_bit).save(data, "JPEG", quality=JPEG_QUALITY, optimize=True)
+    return data.getvalue()
+
+
+def _png(metres: np.ndarray) -> bytes:
+    data = BytesIO()
+    Image.fromarray(encode_depth(metres)).save(data, "PNG", optimize=True)
+    return data.getvalue()
+
+
+def ebb_files(n: int) -> dict[str, bytes]:
+    """Return pair `n` of mini-EBB, path in the data set -> the file's bytes; the same every time."""
+    cv2.setNumThreads(1)
+    sharp, bokeh, _ = outdoor_scene(EBB_SEED + n).pair(*EBB_SIZE)
+    return {f"original/{n}.jpg": _jpeg(sharp), f"bokeh/{n}.jpg": _jpeg(bokeh)}
+
+
+def sun_files(n: int) -> dict[str, bytes]:
+    """Return frame `n` of mini-SUN, path in the data set -> the file's bytes; the same every time."""
+    cv2.setNumThreads(1)
+    image, raw, filled = room_scene(SUN_SEED + n).sensed(*SUN_SIZE)
+    frame = f"{SUN_SENSORS[n % len(SUN_SENSORS)]}/rooms/{n:04d}"
+    return {
+        f"{frame}/image/{n:04d}.jpg": _jpeg(image),
+        f"{frame}/depth/{n:04d}.png": _png(raw),
+        f"{frame}/depth_bfx/{n:04d}.png": _png(filled),
+    }
+
+
+def _write(root: Path, render: Callable[[int], dict[str, bytes]], n: int) -> None:
+    for name, data in render(n).items():
+        write_atomically(root / name, data)
+
+
+def make(root: str | Path, jobs: int = 2, progress: bool = True) -> None:
+    """Write both mini sets below `root` with `jobs` processes; whatever is there is replaced.
+
+    About 0.5 s a pair and 0.2 s a frame on one core. Raises DataError if `root` cannot be written.
+    """
+    root = Path(root)
+    sets = [
+        ("mini-ebb", ebb_files, [*EBB_TRAIN, *EBB_TEST]),
+        ("mini-sun", sun_files, list(SUN_FRAMES)),
+    ]
+    try:
+        with ProcessPoolExecutor(jobs) as pool:
+            for name, render, ids in sets:
+                done = pool.map(partial(_write, root / name, render), ids, chunksize=4)
+                list(tqdm(done, name, len(ids), disable=not progress))
+    except OSError as error:
+        raise DataError(
+            f"{root}: cannot be written ({error.strerror}); name another folder"
+        ) from error

@@ -1,0 +1,86 @@
+"""EBB!: pairs of an all-in-focus picture and its bokeh (Section IV-A)."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from bradcn_nb.data.base import FileDataset
+from bradcn_nb.data.files import PICTURES, Size, check_same_size, read_picture, resize_picture
+from bradcn_nb.errors import DataError
+
+EBB_SPLITS = {"train": range(4400), "test": range(4400, 4694)}  # Section IV-A: 4400 / 294
+
+
+class EBB(FileDataset):
+    """EBB! pairs: dict(image, bokeh: float32 (3, H, W) in [0, 1], id: str).
+
+    `root` holds `original/N.jpg` and `bokeh/N.jpg` (or .png). N = 0..4399 is the training split,
+    4400..4693 the test split (Val294), also when only some of the pairs are there. `size` = (h, w)
+    or None for the native size. `flip`, `seed`, `cache`: see `FileDataset`.
+    Source: Section IV-A; ledger: augmentation. Raises DataError if a folder or a partner is
+    missing, the split is empty, a picture is damaged or the sizes of a pair differ.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str = "train",
+        size: Size | None = None,
+        *,
+        flip: bool = False,
+        seed: int = 0,
+        cache: bool = False,
+    ) -> None:
+        super().__init__(flip, seed, cache)
+        if split not in EBB_SPLITS:
+            raise DataError(f"EBB! has no split {split!r}; use 'train' or 'test'")
+        self.root, self.split, self.size = Path(root), split, size
+        ids = EBB_SPLITS[split]
+        sharp, blurred = (self._numbered(name, ids) for name in ("original", "bokeh"))
+        for have, lack, folder in ((sharp, blurred, "bokeh"), (blurred, sharp, "original")):
+            alone = sorted(have.keys() - lack.keys())
+            if alone:
+                names = ", ".join(str(n) for n in alone[:5]) + (", ..." if alone[5:] else "")
+                raise DataError(
+                    f"{self.root / folder}: {len(alone)} of the {split} pairs lack their picture "
+                    f"here ({names}); restore them or delete their partners"
+                )
+        if not sharp:
+            raise DataError(
+                f"{self.root}: no {split} pair; EBB!'s {split} pictures are "
+                f"original/N.jpg and bokeh/N.jpg with N = {ids.start}..{ids.stop - 1}"
+            )
+        self.pairs = [(n, sharp[n], blurred[n]) for n in sorted(sharp)]
+
+    def _numbered(self, folder: str, ids: range) -> dict[int, Path]:
+        """Number -> file of one folder, restricted to the split's `ids`."""
+        where = self.root / folder
+        if not where.is_dir():
+            raise DataError(f"{where}: folder is missing; EBB! is original/N.jpg and bokeh/N.jpg")
+        found: dict[int, Path] = {}
+        for path in sorted(where.iterdir()):
+            if path.suffix.lower() not in PICTURES or not re.fullmatch("[0-9]+", path.stem):
+                continue
+            number = int(path.stem)
+            if number in found:
+                raise DataError(f"{path}: same number as {found[number].name}; delete one of them")
+            if number in ids:
+                found[number] = path
+        return found
+
+    @property
+    def absent(self) -> list[int]:
+        """The numbers of the real split that `root` does not hold, in order."""
+        present = {number for number, _, _ in self.pairs}
+        return [number for number in EBB_SPLITS[self.split] if number not in present]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def read(self, index: int) -> dict[str, Any]:
+        number, sharp, blurred = self.pairs[index]
+        image, bokeh = read_picture(sharp), read_picture(blurred)
+        check_same_size(sharp, image, blurred, bokeh)
+        if self.size is not None:
+            image, bokeh = resize_picture(image, self.size), resize_picture(bokeh, self.size)
+        return {"image": image, "bokeh": bokeh, "id": str(number)}

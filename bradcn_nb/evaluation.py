@@ -1,0 +1,102 @@
+"""Judging a model on a test set by the protocol `val294` (Sections IV-C and IV-F)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from bradcn_nb.data import EBB, resize_picture, to_tensor
+from bradcn_nb.errors import DataError
+from bradcn_nb.metrics import paired_interval, psnr, ssim, val294
+
+PSNR_CAP = 100.0  # dB; identical pictures have +inf, which neither a mean nor JSON can hold
+REFERENCES = ("input", "input_half", "render_only")
+METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "psnr": lambda truth, picture: min(psnr(truth, picture), PSNR_CAP),
+    "ssim": ssim,
+}
+
+
+def _candidates(model: nn.Module, image: np.ndarray, train_size: tuple[int, int]) -> dict[str, Any]:
+    """Name ("" is the model) -> uint8 picture at the native size of `image`, uint8 (H, W, 3)."""
+    height, width = image.shape[:2]
+    device = next(model.parameters(), torch.empty(0)).device
+    small = to_tensor(resize_picture(image, train_size))[None].to(device)
+    return {
+        "": val294(model(small).bokeh, height, width),
+        "input": image,
+        "input_half": val294(small, height, width),
+        "render_only": val294(model(small, branches=()).bokeh, height, width),
+    }
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    dataset: EBB,
+    train_size: tuple[int, int],
+    *,
+    preset: str,
+    weights_hash: str,
+    seed: int = 0,
+    images: bool = False,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Judge a BRADCN on pairs of native size; the result is plain JSON.
+
+    Each picture is brought to `train_size` (h, w) by area averaging, rendered, and resized to its
+    own size again by bilinear interpolation; PSNR (dB) and SSIM are scikit-image's on uint8.
+    Beside the means `psnr` and `ssim` over the `n` pictures stand, as `psnr_*` and `ssim_*`, those
+    of `input` (the picture itself), `input_half` (the picture through the same resizing, no net)
+    and `render_only` (the same weights with the depth and error branches off). `differences` holds,
+    per metric and reference, the mean of model minus reference with its paired bootstrap 95 %
+    interval (`low`, `high`), drawn with `seed`. `images=True` adds the values of every picture.
+    PSNR above 100 dB counts as 100 (identical pictures have infinity).
+    Source: Sections IV-C, IV-F; BRViT and DMSHN. Raises DataError if the data set is not at its
+    native size or a picture is damaged, SizeError if `train_size` does not suit the model or a
+    picture is below 7 pixels, BradcnError if the model gives NaN.
+    """
+    if dataset.size is not None:
+        raise DataError(f"{dataset.root}: judge at the native size; open the data set without size")
+    names = ("", *REFERENCES)
+    values: dict[str, list[float]] = {_key(m, name): [] for m in METRICS for name in names}
+    ids = []
+    was_training = model.training
+    model.eval()
+    try:
+        for index in tqdm(range(len(dataset)), desc="evaluate", disable=not progress):
+            item = dataset.read(index)
+            ids.append(item["id"])
+            for name, picture in _candidates(model, item["image"], train_size).items():
+                for metric, measure in METRICS.items():
+                    values[_key(metric, name)].append(measure(item["bokeh"], picture))
+    finally:
+        model.train(was_training)
+    result: dict[str, Any] = {
+        "protocol": "val294",
+        "preset": preset,
+        "weights_sha256": weights_hash,
+        "train_size": list(train_size),
+        "split": dataset.split,
+        "n": len(ids),
+        **{key: float(np.mean(list_)) for key, list_ in values.items()},
+        "differences": {
+            metric: {
+                name: paired_interval(values[metric], values[_key(metric, name)], seed)._asdict()
+                for name in REFERENCES
+            }
+            for metric in METRICS
+        },
+        "bootstrap_seed": seed,
+        "psnr_cap_db": PSNR_CAP,
+    }
+    if images:
+        result["images"] = {"id": ids, **values}
+    return result
+
+
+def _key(metric: str, name: str) -> str:
+    return f"{metric}_{name}" if name else metric

@@ -1,0 +1,45 @@
+"""The Render Net (Section III-A): BRViT, that is DPT-Hybrid with a head of three channels."""
+
+from torch import Tensor, nn
+
+from bradcn_nb.models.blocks import Decoder, add_maps, check_image
+from bradcn_nb.models.encoder import HybridEncoder
+from bradcn_nb.presets import ModelConfig
+
+
+class RenderNet(nn.Module):
+    """Redraw a sharp picture with bokeh.
+
+    `forward(image, extra=None)`: image (N, 3, H, W) in [0, 1] gives a picture of the same shape,
+    not clamped. `extra` are four maps that are added to the encoder's: the sums of Eq. 1 and Eq.
+    3. Raises SizeError unless H and W are multiples of `cfg.stride`.
+
+    With `cfg.skip` the net draws only the difference to its input (ledger id "mini-skip").
+    """
+
+    def __init__(self, cfg: ModelConfig):
+        super().__init__()
+        self.skip = cfg.skip
+        self.stride = cfg.stride
+        self.encoder = HybridEncoder(cfg)
+        self.decoder = Decoder(cfg, out_channels=3)
+        if cfg.skip:  # start from the input itself; not from zero, or nothing below would learn
+            last = self.decoder.head[-1]
+            nn.init.normal_(last.weight, std=1e-3)
+            nn.init.zeros_(last.bias)
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """Return Eo of Eq. 1: four maps (N, features, H / s, W / s), s = cfg.strides."""
+        check_image(image, self.stride)
+        return self.encoder(image)
+
+    def decode(self, maps: list[Tensor], image: Tensor) -> Tensor:
+        """Draw the picture (N, 3, H, W) from the four maps that enter the decoder (DI of Eq. 3)."""
+        drawn = self.decoder(maps)
+        return image + drawn if self.skip else drawn
+
+    def forward(self, image: Tensor, extra: list[Tensor] | None = None) -> Tensor:
+        maps = self.encode(image)
+        if extra is not None:
+            maps = add_maps(maps, extra)
+        return self.decode(maps, image)

@@ -1,0 +1,196 @@
+"""Every size, rate and count of the project, once: the presets `mini`, `colab` and `paper`.
+
+A preset is plain frozen data. The same classes are built from all three; what differs is written
+here and nowhere else. Numbers that the paper gives carry the name of the section that gives them.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from bradcn_nb.errors import BradcnError, DataError
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Widths, depths and strides of the three nets; heights and widths are in pixels.
+
+    The encoder (Section III-A; DPT-Hybrid) is a ResNet whose last map becomes the tokens of a ViT.
+    Two of its four taps are ResNet stages, two are ViT blocks; `strides` are those of the four
+    taps.
+    """
+
+    image_size: tuple[int, int]  # (height, width) of training
+    strides: tuple[int, int, int, int]  # of the four encoder maps, fine to coarse
+    pos_grid: tuple[int, int]  # tokens (rows, columns) of the stored position embedding
+    stem_width: int
+    stage_layers: tuple[int, int, int]  # bottleneck blocks per ResNet stage
+    stage_widths: tuple[int, int, int]
+    norm_groups: int  # of the ResNet's group norms; divides every width they see
+    embed_dim: int  # of a ViT token
+    vit_depth: int
+    vit_heads: int
+    vit_taps: tuple[int, int]  # indices of the ViT blocks that are tapped
+    features: int  # channels of every map that enters the decoder
+    head_widths: tuple[int, int]  # channels after the head's first and second 3x3 convolution
+    head_upsample: bool  # x2 inside the head, because the decoder ends at half the input's size
+    skip: bool  # bokeh = image + head(...), ledger id "mini-skip"
+    depth_scale: float  # depth = 1 / max(depth_scale * x + depth_shift, 1e-8), metres
+    depth_shift: float
+    adcn_widths: tuple[int, ...]  # of the U-Net's levels, fine to coarse
+
+    @property
+    def stride(self) -> int:
+        """What height and width of every input must be a multiple of."""
+        return self.strides[-1]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which data sets a preset trains on, and at which size."""
+
+    ebb: str | None  # name of the bundled set; None: the user names a folder
+    sun: str | None
+    train_size: tuple[int, int]  # (height, width); predictions are tested after bilinear x2
+    sun_counts: tuple[int, int]  # (train, test) frames drawn from SUN RGB-D
+    clip_m: float  # depths beyond this many metres are clipped
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One part of the training schedule: which net learns what, from which data, for how long."""
+
+    name: str
+    net: str  # "depth" | "adcn" | "bradcn"
+    data: str  # "scenes" | "labels" | "ebb"
+    epochs: int
+    lr: float
+    batch: int
+    l1: float = 1.0  # weight of the L1 loss
+    ms_ssim: float = 0.0  # weight of 1 - MS-SSIM, ledger id "loss-weights"
+    samples_per_epoch: int | None = None  # None: the whole data set
+    frozen: tuple[str, ...] = ()  # attributes of the net that keep their weights
+    schedule: str = "constant"  # of the learning rate: "constant" | "cosine"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model, its data and the schedule that trains it."""
+
+    name: str
+    model: ModelConfig
+    data: DataConfig
+    stages: tuple[Stage, ...]
+    seed: int = 0
+
+    def stage(self, name: str) -> Stage:
+        """Return the stage called `name`; raises BradcnError naming the stages that exist."""
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        names = ", ".join(stage.name for stage in self.stages)
+        raise BradcnError(f"preset {self.name!r} has no stage {name!r}: choose one of {names}")
+
+
+_FULL_MODEL = ModelConfig(
+    image_size=(512, 768),  # Section IV-F: "the input resolution of the images is set to 768x512"
+    strides=(4, 8, 16, 32),
+    pos_grid=(24, 24),  # vit_base_r50_s16_384 was trained on 384x384
+    stem_width=64,
+    stage_layers=(3, 4, 9),
+    stage_widths=(256, 512, 1024),
+    norm_groups=32,
+    embed_dim=768,
+    vit_depth=12,
+    vit_heads=12,
+    vit_taps=(8, 11),
+    features=256,
+    head_widths=(128, 32),
+    head_upsample=True,
+    skip=False,  # official weights were trained without it
+    depth_scale=0.000305,  # of the official NYUv2 checkpoint
+    depth_shift=0.1378,
+    adcn_widths=(64, 128, 256, 512, 1024),  # Section III-C: "based on U-Net"
+)
+
+_MINI_MODEL = ModelConfig(
+    image_size=(64, 96),
+    strides=(2, 4, 8, 16),  # a first tap at /4 loses too much of 64 rows, ledger "mini-strides"
+    pos_grid=(8, 12),
+    stem_width=16,
+    stage_layers=(1, 1, 2),
+    stage_widths=(32, 64, 256),
+    norm_groups=4,
+    embed_dim=128,
+    vit_depth=4,
+    vit_heads=4,
+    vit_taps=(1, 3),
+    features=32,
+    head_widths=(16, 16),
+    head_upsample=False,
+    skip=True,
+    depth_scale=1.0,
+    depth_shift=0.1378,
+    adcn_widths=(8, 16, 32, 96, 288),
+)
+
+# Sections IV-B and IV-F. Adam, its betas and the losses' weights are in the ledger.
+_PAPER_STAGES = (
+    Stage("stage1", "adcn", "labels", epochs=50, lr=1e-4, batch=1),
+    Stage("stage2a", "bradcn", "ebb", epochs=30, lr=5e-5, batch=1, frozen=("adcn",)),
+    Stage("stage2b", "bradcn", "ebb", epochs=30, lr=5e-5, batch=1, ms_ssim=1.0, frozen=("adcn",)),
+)
+
+# Stage 0 stands in for the pretrained DPT, which has no such size (ledger "mini-stage0").
+_MINI_STAGES = (
+    Stage("stage0", "depth", "scenes", 10, 5e-4, 8, samples_per_epoch=2000, schedule="cosine"),
+    Stage("stage1", "adcn", "labels", 30, 5e-4, 4, schedule="cosine"),
+    Stage("stage2a", "bradcn", "ebb", 30, 5e-4, 4, frozen=("adcn",), schedule="cosine"),
+    Stage("stage2b", "bradcn", "ebb", 20, 2.5e-4, 4, 1.0, 1.0, frozen=("adcn",), schedule="cosine"),
+)
+
+PRESETS: dict[str, Preset] = {
+    "mini": Preset(
+        name="mini",
+        model=_MINI_MODEL,
+        data=DataConfig("mini-ebb", "mini-sun", (64, 96), sun_counts=(300, 60), clip_m=8.0),
+        stages=_MINI_STAGES,
+    ),
+    "colab": Preset(
+        name="colab",
+        model=_FULL_MODEL,
+        data=DataConfig(None, None, (256, 384), sun_counts=(6545, 700), clip_m=8.0),
+        stages=_PAPER_STAGES,
+    ),
+    "paper": Preset(
+        name="paper",
+        model=_FULL_MODEL,
+        data=DataConfig(
+            ebb=None,
+            sun=None,
+            train_size=(512, 768),  # Section IV-F
+            sun_counts=(6545, 700),  # Section IV-A
+            clip_m=8.0,  # SUN RGB-D's own toolbox clips there
+        ),
+        stages=_PAPER_STAGES,
+    ),
+}
+
+
+def preset(name: str) -> Preset:
+    """Return the preset called `name`; raises BradcnError listing the names that exist."""
+    if name not in PRESETS:
+        raise BradcnError(f"unknown preset {name!r}: choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def data_root() -> Path:
+    """Return the folder of bundled data and weights: $BRADCN_DATA, or `data` beside the package.
+
+    Raises DataError when there is no such folder (an installation without the repository).
+    """
+    named = os.environ.get("BRADCN_DATA")
+    root = Path(named) if named else Path(__file__).resolve().parent.parent / "data"
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; set BRADCN_DATA to the repository's data folder")
+    return root

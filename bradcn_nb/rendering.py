@@ -1,0 +1,144 @@
+"""One photograph in, one with bokeh out: by the net (`bradcn`) or by depth and optics (`lens`)."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bradcn_nb.errors import BradcnError, DataError, PhotoError
+from bradcn_nb.models.weights import load_bradcn
+from bradcn_nb.optics import Camera, blur_scale, render_layered
+from bradcn_nb.photos import check_output, read_depth, read_photo, write_photo
+from bradcn_nb.presets import ModelConfig, preset
+from bradcn_nb.upsample import HIGHLIGHTS, guided_upsample, upsample_stack
+
+LARGEST_DISC = 0.15  # radius in short sides; more is no picture any more, only slow
+FOCUS_WINDOW = 0.01  # half the side of the square that is focused on, in short sides
+
+
+def render_photo(
+    path: str | Path,
+    out: str | Path,
+    renderer: str = "bradcn",
+    focus: tuple[float, float] | None = None,
+    aperture: float = 1.8,
+    depth: str | Path | None = None,
+    model: nn.Module | None = None,
+    cfg: ModelConfig | None = None,
+) -> None:
+    """Read a photograph, give it bokeh and write it: same size, alpha, profile and EXIF.
+
+    `renderer` "bradcn": the net decides what is sharp. "lens": `focus` (x, y) in pixels is sharp, or
+    without it what `default_focus` finds, through a lens of f-number `aperture`, by the depth map
+    `depth` (see `read_depth`) or else by the model's depth net. `model` is a BRADCN, by default the
+    bundled mini one; `cfg` is its configuration, by default mini's. Raises PhotoError for pictures
+    that cannot be read or written and a focus outside the picture, DataError for a bad depth map,
+    BradcnError for an unknown renderer or an impossible aperture. All names are checked before work.
+    """
+    if renderer not in ("bradcn", "lens"):
+        raise BradcnError(f"unknown renderer {renderer!r}: choose bradcn or lens")
+    if not (math.isfinite(aperture) and aperture > 0):
+        raise BradcnError(f"aperture {aperture}: give an f-number above 0, such as 1.8")
+    check_output(out, path)
+    photo = read_photo(path)
+    height, width = photo.rgb.shape[:2]
+    if focus is not None and not (0 <= focus[0] < width and 0 <= focus[1] < height):
+        raise PhotoError(
+            f"{path}: focus {focus[0]:g},{focus[1]:g} is outside the picture; "
+            f"give X below {width} and Y below {height}"
+        )
+    given = None if depth is None else read_depth(depth, (height, width))
+    if model is None and (renderer == "bradcn" or given is None):
+        model = load_bradcn()
+    cfg = cfg or preset("mini").model
+    if renderer == "bradcn":
+        rgb = render_bradcn(photo.rgb, model, cfg)
+    else:
+        metres = depth_of(photo.rgb, model, cfg) if given is None else given
+        rgb = render_lens(photo.rgb, metres, focus, aperture)
+    write_photo(out, dataclasses.replace(photo, rgb=rgb))
+
+
+def render_bradcn(photo: np.ndarray, model: nn.Module, cfg: ModelConfig) -> np.ndarray:
+    """Bokeh by the net for a photograph (H,W,3) sRGB in [0,1] of any size; same shape and range."""
+    tensor, rows, columns = _net_input(photo, cfg)
+    with torch.inference_mode():
+        bokeh = model(tensor).bokeh
+    net = bokeh[0, :, :rows, :columns].permute(1, 2, 0).float().cpu().numpy()
+    return upsample_stack(photo, np.ascontiguousarray(np.clip(net, 0, 1)))
+
+
+def depth_of(photo: np.ndarray, model: nn.Module, cfg: ModelConfig) -> np.ndarray:
+    """Depth (H,W) in metres of a photograph (H,W,3) by the model's depth net, brought to its edges.
+
+    Disparity is what is enlarged, because a slanted plane is linear in it and blur is, too.
+    """
+    tensor, rows, columns = _net_input(photo, cfg)
+    with torch.inference_mode():
+        metres = model.depth_net(tensor)
+    disparity = 1 / np.maximum(metres[0, 0, :rows, :columns].float().cpu().numpy(), 1e-3)
+    fine = guided_upsample(disparity.astype(np.float32), photo)
+    return 1 / np.clip(fine, disparity.min(), disparity.max())
+
+
+def render_lens(
+    photo: np.ndarray,
+    depth_m: np.ndarray,
+    focus: tuple[float, float] | None = None,
+    aperture: float = 1.8,
+) -> np.ndarray:
+    """Bokeh by depth (H,W) in metres for a photograph (H,W,3) sRGB in [0,1]; same shape and range.
+
+    The lens is EBB!'s 50 mm before a sensor whose short side is the photograph's; `focus` (x, y) in
+    pixels, default `default_focus`. Raises DataError when the focus is too near for a lens.
+    """
+    side = min(depth_m.shape)
+    focus_m = default_focus(depth_m) if focus is None else _depth_at(depth_m, focus, side)
+    camera = Camera(f_number=aperture)
+    if focus_m <= 2 * camera.focal_mm / 1000:
+        raise DataError(
+            f"depth at the focus is {focus_m:.3f} m, too near for a lens; "
+            "give metres (.npy) or millimetres (.png)"
+        )
+    scale = blur_scale(focus_m, camera) * side
+    reach = LARGEST_DISC * side / scale
+    disparity = np.clip(1 / depth_m, 1 / focus_m - reach, 1 / focus_m + reach)
+    return render_layered(photo, disparity, 1 / focus_m, scale, highlights=HIGHLIGHTS)
+
+
+def default_focus(depth_m: np.ndarray) -> float:
+    """Where to focus when nobody says, in metres: the nearer part of the middle.
+
+    That is the 30th percentile of the depth (H,W) in the central half of the picture's height and
+    width: a subject that fills a third of it is met, a twig before it is not.
+    """
+    height, width = depth_m.shape
+    middle = depth_m[height // 4 : height - height // 4, width // 4 : width - width // 4]
+    return float(np.percentile(middle, 30))
+
+
+def _depth_at(depth_m: np.ndarray, focus: tuple[float, float], side: int) -> float:
+    """The median depth in a small square around a pixel, so that one odd pixel does not decide."""
+    x, y = int(focus[0]), int(focus[1])
+    half = round(FOCUS_WINDOW * side)
+    square = depth_m[max(0, y - half) : y + half + 1, max(0, x - half) : x + half + 1]
+    return float(np.median(square))
+
+
+def _net_input(photo: np.ndarray, cfg: ModelConfig) -> tuple[Tensor, int, int]:
+    """The photograph at the net's number of pixels: tensor (1,3,h,w), and its rows and columns.
+
+    The aspect ratio stays; the tensor is continued by reflection to multiples of the stride.
+    """
+    height, width = photo.shape[:2]
+    scale = math.sqrt(cfg.image_size[0] * cfg.image_size[1] / (height * width))
+    rows, columns = (max(cfg.stride, round(side * scale)) for side in (height, width))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    small = cv2.resize(photo, (columns, rows), interpolation=method)
+    padding = [(0, -rows % cfg.stride), (0, -columns % cfg.stride), (0, 0)]
+    padded = np.pad(small, padding, mode="reflect")
+    return torch.from_numpy(padded.transpose(2, 0, 1).copy())[None], rows, columns

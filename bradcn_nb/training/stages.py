@@ -1,0 +1,177 @@
+"""What the stages differ in: their net, their data, and what their loss compares."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.utils.data import Dataset, Subset
+
+from bradcn_nb.data import EBB, SUNRGBD, Scenes
+from bradcn_nb.errors import DataError, RunError
+from bradcn_nb.labels import LabelSet
+from bradcn_nb.models import ADCN, BRADCN, DepthNet, load_weights
+from bradcn_nb.presets import Preset, Stage, data_root
+
+STAGE0_FIRST_SEED = (
+    10_000_000  # far from the seeds of the bundled sets, whose pictures it never sees
+)
+STAGE0_CHECK_SEED = 9_000_000
+CHECK_ITEMS = 16  # pictures of the test split that are scored after every epoch
+CACHE_BYTES = 1 << 30  # a data set that fits is kept in memory after its first reading
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a stage's data comes from; None means the preset's bundled set."""
+
+    ebb: Path | None = None
+    sun: Path | None = None
+    labels: Path | None = None
+
+
+def bundled(name: str | None, option: str, preset: Preset) -> Path:
+    """Return the folder of the bundled set `name`; raises DataError when the preset bundles none."""
+    if name is None:
+        raise DataError(
+            f"preset {preset.name!r} bundles no such data: name its folder with {option}"
+        )
+    return data_root() / name
+
+
+def ebb_set(preset: Preset, split: str, root: Path | None) -> EBB:
+    """Return EBB! at the preset's training size, from `root` or the bundled set; train is mirrored."""
+    root = root or bundled(preset.data.ebb, "--ebb", preset)
+    height, width = preset.data.train_size
+    cache = 4400 * height * width * 6 < CACHE_BYTES
+    train = split == "train"
+    return EBB(root, split, preset.data.train_size, flip=train, seed=preset.seed, cache=cache)
+
+
+def sun_set(preset: Preset, split: str, root: Path | None) -> SUNRGBD:
+    """Return SUN RGB-D at the preset's training size, from `root` or the bundled set."""
+    root = root or bundled(preset.data.sun, "--sun", preset)
+    data = preset.data
+    height, width = data.train_size
+    cache = max(data.sun_counts) * height * width * 8 < CACHE_BYTES
+    return SUNRGBD(
+        root, split, data.sun_counts, size=data.train_size, clip_m=data.clip_m, cache=cache
+    )
+
+
+def datasets(
+    preset: Preset, stage: Stage, sources: Sources, depth_digest: str | None
+) -> tuple[Dataset, Dataset]:
+    """Return the stage's training set and the few items of the test split that it is scored on.
+
+    The training set has `set_epoch`, since its mirroring, or all of it in stage 0, changes with the
+    epoch (ledger id "augmentation"). Labels must be those of the depth net with `depth_digest`.
+    Raises DataError when a folder is missing or not in its layout.
+    """
+    size = preset.data.train_size
+    if stage.data == "scenes":
+        count = stage.samples_per_epoch
+        return Scenes(count, STAGE0_FIRST_SEED, size), Scenes(CHECK_ITEMS, STAGE0_CHECK_SEED, size)
+    if stage.data == "labels":
+        if sources.labels is None or not sources.labels.is_dir():
+            raise DataError(f"{sources.labels}: no labels there; make them with `labels` first")
+        train, test = (
+            LabelSet(
+                sun_set(preset, split, sources.sun),
+                sources.labels / split,
+                depth_digest,
+                flip=split == "train",
+                seed=preset.seed,
+            )
+            for split in ("train", "test")
+        )
+    else:
+        train, test = (ebb_set(preset, split, sources.ebb) for split in ("train", "test"))
+    return train, Subset(test, range(min(CHECK_ITEMS, len(test))))
+
+
+def weights_file(run_dir: Path, stage: Stage) -> Path:
+    """Return where a finished stage leaves its net."""
+    return run_dir / stage.name / f"{stage.net}.safetensors"
+
+
+def earlier_weights(preset: Preset, stage: Stage, run_dir: Path) -> dict[str, Path]:
+    """Return the nets that the stages before `stage` left in `run_dir`, the latest of each kind."""
+    before = preset.stages[: preset.stages.index(stage)]
+    files = {other.net: weights_file(run_dir, other) for other in before}
+    return {net: file for net, file in files.items() if file.is_file()}
+
+
+def run_labels(run_dir: Path, depth_digest: str) -> Path:
+    """Return the folder of a run's labels; each depth net has its own, so none is ever mixed up."""
+    return run_dir / "labels" / depth_digest[:12]
+
+
+def make_net(preset: Preset, stage: Stage, init: dict[str, Path]) -> torch.nn.Module:
+    """Build the stage's net and load the weights that `init` names ("depth", "adcn", "bradcn").
+
+    A whole BRADCN starts from `bradcn` if given (stage 2b), else from `depth` and `adcn` (stage 2a).
+    Raises WeightsError for a foreign file and RunError when a net is missing.
+    """
+    if stage.net != "bradcn":
+        net = DepthNet(preset.model) if stage.net == "depth" else ADCN(preset.model)
+        if stage.net in init:
+            load_weights(init[stage.net], net, preset.name)
+        return net
+    net = BRADCN(preset.model)
+    if "bradcn" in init:
+        load_weights(init["bradcn"], net, preset.name)
+        return net
+    for part, module in (("depth", net.depth_net), ("adcn", net.adcn)):
+        if part not in init:
+            raise RunError(f"{stage.name} needs a trained {part} net: train its stage first")
+        load_weights(init[part], module, preset.name)
+    return net
+
+
+Comparison = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
+
+
+def compare(stage: Stage, net: torch.nn.Module, batch: dict) -> Comparison:
+    """Run the net on a batch; return (prediction, target, mask or None) as the loss compares them.
+
+    Stage 0 compares inverse depth in 1/m: the blur's diameter is linear in it, and so is DPT's own
+    output; what is farther than the net's reach, or sky, counts as its reach (ledger id "stage0"). Stage 1 compares
+    metres (Eq. 2), stage 2 pictures in [0,1].
+    """
+    if stage.net == "depth":
+        reach = 1 / net_of(net).shift
+        depth = torch.where(batch["mask"], batch["depth"], reach).clamp(max=reach)
+        return 1 / net(batch["image"]), 1 / depth, None
+    if stage.net == "adcn":
+        return net(batch["image"]), batch["error"], batch["mask"]
+    return net(batch["image"]).bokeh, batch["bokeh"], None
+
+
+def net_of(model: torch.nn.Module) -> torch.nn.Module:
+    """Return the net inside a wrapper that spreads it over several processes."""
+    return getattr(model, "module", model)
+
+
+def score(stage: Stage, prediction: torch.Tensor, target: torch.Tensor, mask) -> float:
+    """Return PSNR in dB of pictures, or the mean absolute error of maps (masked if there is a mask)."""
+    if stage.net == "bradcn":
+        squared = (prediction.clamp(0, 1) - target).square().flatten(1).mean(1)
+        return float((-10 * squared.clamp_min(1e-10).log10()).mean())
+    error = (prediction - target).abs()
+    return float(error[mask].mean() if mask is not None else error.mean())
+
+
+def panels(stage: Stage, net: torch.nn.Module, batch: dict) -> list[list[torch.Tensor]]:
+    """Return rows of (C,H,W) pictures in [0,1]: input, maps, output, truth; near and wrong are bright."""
+    image = batch["image"]
+    if stage.net == "depth":
+        prediction, target, _ = compare(stage, net, batch)
+        columns = [image, prediction, target]
+    elif stage.net == "adcn":
+        prediction, target, mask = compare(stage, net, batch)
+        columns = [image, prediction / 2, torch.where(mask, target, 0) / 2]  # white: 2 m wrong
+    else:
+        output = net(image)
+        columns = [image, 1 / output.depth, output.depth_error / 2, output.bokeh, batch["bokeh"]]
+    rows = zip(*columns, strict=True)
+    return [[panel.expand(3, -1, -1).clamp(0, 1) for panel in row] for row in rows]

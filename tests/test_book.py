@@ -1,0 +1,115 @@
+"""The book's sources hang together: contents, pairs, badges, metadata, alt text. Builds nothing."""
+
+import re
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+BOOK = ROOT / "book"
+sys.path.insert(0, str(BOOK))
+
+import refresh  # noqa: E402
+
+NOTEBOOKS = sorted(BOOK.glob("[0-9]*.ipynb"))
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def contents() -> list[str]:
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
+    chapters = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    return [toc["root"], *chapters]
+
+
+@pytest.mark.parametrize("entry", contents())
+def test_the_contents_name_pages_that_exist(entry: str) -> None:
+    # One source a page: a same-stem .md beside an .ipynb would leave Sphinx to guess.
+    found = [end for end in (".md", ".ipynb") if (ROOT / entry).with_suffix(end).exists()]
+    assert len(found) == 1, f"{entry}: found {found}"
+
+
+def test_every_chapter_is_in_the_contents_and_has_both_files() -> None:
+    scripts = {path.stem for path in BOOK.glob("[0-9]*.py")}
+    assert scripts, "no chapters"
+    assert scripts == {path.stem for path in NOTEBOOKS}
+    assert scripts <= {entry.removeprefix("book/") for entry in contents()}
+
+
+@every_notebook
+def test_the_notebook_has_the_cells_of_its_script(path: Path) -> None:
+    assert refresh.is_current(path.with_suffix(".py")), f"make refresh NB={path.stem}"
+
+
+@every_notebook
+def test_the_notebook_was_run_from_top_to_bottom(path: Path) -> None:
+    code = [c for c in nbformat.read(path, 4).cells if c.cell_type == "code" and c.source.strip()]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    for cell in code:
+        # Only a cell that announces an exception may show one.
+        if "raises-exception" not in cell.metadata.get("tags", []):
+            assert all(output.output_type != "error" for output in cell.outputs), cell.source
+
+
+@every_notebook
+def test_the_first_cell_is_badge_and_title(path: Path) -> None:
+    first = nbformat.read(path, 4).cells[0]
+    assert first.cell_type == "markdown"
+    lines = first.source.splitlines()
+    assert lines[0] == refresh.badge(path.stem)
+    assert next(line for line in lines[1:] if line.strip()).startswith("# ")
+
+
+@every_notebook
+def test_no_widget_state_and_nothing_of_one_machine(path: Path) -> None:
+    notebook = nbformat.read(path, 4)
+    nbformat.validate(notebook)
+    assert dict(notebook.metadata) == refresh.NOTEBOOK_METADATA
+    text = path.read_text("utf-8")
+    assert not re.search(r"/(home|root|work|tmp|Users)/", text), "a path of the machine that ran it"
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            assert "application/vnd.jupyter.widget-view+json" not in output.get("data", {})
+            assert output.get("name") != "stderr"
+
+
+@every_notebook
+def test_every_picture_has_alt_text(path: Path) -> None:
+    for number, cell in enumerate(nbformat.read(path, 4).cells):
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if any(kind.startswith("image/") for kind in data):
+                alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+                assert len(alt) >= 15, f"cell {number} needs mystnb.image.alt: {cell.source[:80]}"
+            for tag in re.findall(r"<(?:img|canvas)\b[^>]*>", data.get("text/html", "")):
+                assert re.search(r"(alt|aria-label)\s*=\s*[\"'][^\"']{3,}", tag), tag[:200]
+        if cell.cell_type == "markdown":
+            for alt in re.findall(r"!\[([^\]]*)\]\(", cell.source):
+                assert alt.strip(), f"cell {number}: a picture without alt text"
+
+
+@every_notebook
+def test_markdown_is_what_jupyter_colab_and_the_book_all_render(path: Path) -> None:
+    for cell in nbformat.read(path, 4).cells:
+        if cell.cell_type == "markdown":
+            odd = re.search(r"^(```|:::)+\{|\{[a-z:-]+\}`", cell.source, re.MULTILINE)
+            assert not odd, f"MyST role or directive: {odd[0]!r}"
+
+
+@every_notebook
+def test_code_cells_fit_on_a_screen(path: Path) -> None:
+    for cell in jupytext.read(path.with_suffix(".py")).cells:
+        if cell.cell_type == "code":
+            assert len(cell.source.splitlines()) <= 40, cell.source[:80]
+
+
+def test_the_pages_of_text_cite_entries_that_exist() -> None:
+    bib = (BOOK / "references.bib").read_text("utf-8")
+    keys = re.findall(r"^@\w+\{([^,]+),", bib, re.MULTILINE)
+    assert len(keys) == len(set(keys))
+    for page in BOOK.glob("*.md"):
+        for cited in re.findall(r"\{cite:\w+\}`([^`]+)`", page.read_text("utf-8")):
+            assert set(map(str.strip, cited.split(","))) <= set(keys), f"{page.name}: {cited}"

@@ -1,0 +1,96 @@
+"""PSNR, SSIM, the protocol's resizing and rounding, and the bootstrap interval."""
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from bradcn_nb.errors import BradcnError, SizeError
+from bradcn_nb.metrics import paired_interval, psnr, ssim, to_uint8, val294
+
+
+def pictures(height=20, width=30):
+    generator = np.random.default_rng(0)
+    truth = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    noise = generator.integers(-20, 21, truth.shape)
+    return truth, (truth + noise).clip(0, 255).astype(np.uint8)
+
+
+def test_to_uint8_clamps_and_rounds():
+    values = torch.tensor([-0.5, 0.0, 0.49 / 255, 0.5 / 255, 254.51 / 255, 1.7]).view(1, 1, 6)
+    assert to_uint8(values.expand(3, 1, 6))[0, :, 1].tolist() == [0, 0, 0, 1, 255, 255]
+    every = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
+    tensor = torch.from_numpy(every.transpose(2, 0, 1).copy()).float() / 255
+    np.testing.assert_array_equal(to_uint8(tensor[None]), every)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_to_uint8_refuses_nan(bad):
+    with pytest.raises(BradcnError, match="NaN"):
+        to_uint8(torch.full((3, 2, 2), bad))
+
+
+def test_to_uint8_refuses_other_shapes():
+    for shape in ((2, 3, 4, 4), (1, 4, 4), (4, 4)):
+        with pytest.raises(SizeError):
+            to_uint8(torch.zeros(shape))
+
+
+def test_psnr_and_ssim_by_hand_and_by_scikit_image():
+    truth, picture = pictures()
+    mse = ((truth.astype(float) - picture) ** 2).mean()
+    assert psnr(truth, picture) == pytest.approx(10 * np.log10(255**2 / mse))
+    assert psnr(truth, picture) == peak_signal_noise_ratio(truth, picture)
+    assert ssim(truth, picture) == structural_similarity(truth, picture, channel_axis=-1)
+    assert ssim(truth, truth) == 1 and psnr(truth, truth) == float("inf")
+
+
+def test_metrics_refuse_what_they_cannot_compare():
+    truth, picture = pictures()
+    with pytest.raises(SizeError):
+        psnr(truth, picture[:-1])
+    with pytest.raises(TypeError):
+        ssim(truth.astype(np.float32), picture.astype(np.float32))
+    with pytest.raises(SizeError, match="7 pixels"):
+        ssim(truth[:6], picture[:6])
+
+
+def test_val294_doubles_as_bilinear_without_aligned_corners():
+    row = torch.tensor([0.0, 1.0]).view(1, 1, 2).expand(3, 2, 2)
+    got = val294(row, 4, 4)
+    assert got.shape == (4, 4, 3)
+    assert got[1, :, 0].tolist() == [0, 64, 191, 255]  # 0, 1/4, 3/4, 1
+    assert val294(torch.rand(1, 3, 8, 12), 17, 23).shape == (17, 23, 3)
+    same = torch.from_numpy(pictures()[0].transpose(2, 0, 1).copy()).float() / 255
+    np.testing.assert_array_equal(val294(same, 20, 30), pictures()[0])
+
+
+def test_interval_of_paired_differences():
+    generator = np.random.default_rng(1)
+    base = generator.normal(25, 3.9, 200)
+    better = base + generator.normal(0.5, 0.5, 200)
+    mean, low, high = paired_interval(better, base)
+    assert mean == pytest.approx((better - base).mean())
+    assert low < mean < high
+    half = 1.96 * (better - base).std(ddof=1) / np.sqrt(200)
+    assert high - low == pytest.approx(2 * half, rel=0.08)
+    assert paired_interval(better, base) == (mean, low, high)  # the same seed
+    assert paired_interval(better, base, seed=1)[1:] != (low, high)
+    assert paired_interval([2.0], [1.5]) == (0.5, 0.5, 0.5)
+
+
+def test_interval_covers_as_often_as_it_says():
+    generator = np.random.default_rng(2)
+    hits = 0
+    for _ in range(60):
+        _, low, high = paired_interval(generator.normal(1, 1, 60), np.zeros(60))
+        hits += low <= 1 <= high
+    assert 51 <= hits <= 60
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [([1.0], [1.0, 2.0]), ([], []), ([float("inf")], [1.0]), ([float("nan")], [0.0])]
+)
+def test_interval_refuses(a, b):
+    with pytest.raises(ValueError):
+        paired_interval(a, b)

@@ -1,0 +1,196 @@
+"""Photographs and depth maps, good and bad, in and out."""
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from bradcn_nb.errors import DataError, PhotoError
+from bradcn_nb.photos import Photo, check_output, read_depth, read_photo, write_photo
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    """A smooth 24 x 40 picture whose corners differ."""
+    y, x = np.mgrid[:24, :40]
+    return np.stack([x * 6, y * 10, 255 - x * 3 - y * 4], axis=2).astype(np.uint8)
+
+
+def one_line(error) -> str:
+    text = str(error.value)
+    assert "\n" not in text and len(text) > 20
+    return text
+
+
+@pytest.mark.parametrize("suffix, slack", [("png", 0), ("tif", 0), ("webp", 12), ("jpg", 8)])
+def test_formats_round_trip(tmp_path, pixels, suffix, slack):
+    write_photo(tmp_path / f"a.{suffix}", Photo(pixels / np.float32(255), icc=SRGB))
+    photo = read_photo(tmp_path / f"a.{suffix}")
+    assert photo.rgb.dtype == np.float32 and photo.rgb.shape == (24, 40, 3)
+    assert np.abs(photo.rgb * 255 - pixels).max() <= slack + 1e-3
+    assert photo.icc == SRGB and photo.alpha is None and photo.bits == 8
+    assert [file.name for file in tmp_path.iterdir()] == [f"a.{suffix}"]  # no temporary is left
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(tmp_path, pixels, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010F] = "maker"
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    stored = np.rot90(pixels, 0)
+    undo = {
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: np.rot90(a, 2),
+        4: lambda a: a[::-1],
+        5: lambda a: a.transpose(1, 0, 2),
+        6: lambda a: np.rot90(a, -1),  # the camera stood on its side: turn clockwise
+        7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
+        8: lambda a: np.rot90(a, 1),
+    }[orientation]
+    photo = read_photo(tmp_path / "a.png")
+    np.testing.assert_array_equal(np.round(photo.rgb * 255), undo(stored))
+    write_photo(tmp_path / "b.jpg", photo)
+    with Image.open(tmp_path / "b.jpg") as again:
+        assert again.getexif()[0x0112] == 1 and again.getexif()[0x010F] == "maker"
+        assert again.size == photo.rgb.shape[1::-1]
+
+
+def test_modes(tmp_path, pixels):
+    whole = Image.fromarray(pixels)
+    whole.convert("L").save(tmp_path / "grey.png")
+    whole.convert("1").save(tmp_path / "bilevel.png")
+    whole.quantize(16).save(tmp_path / "palette.png")
+    whole.quantize(16).save(tmp_path / "clear.png", transparency=3)
+    whole.convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
+    whole.convert("LA").save(tmp_path / "la.png")
+    for name, has_alpha in {
+        "grey.png": False,
+        "bilevel.png": False,
+        "palette.png": False,
+        "clear.png": True,
+        "cmyk.jpg": False,
+        "la.png": True,
+    }.items():
+        photo = read_photo(tmp_path / name)
+        assert photo.rgb.shape == (24, 40, 3), name
+        assert (photo.alpha is not None) == has_alpha, name
+    assert np.abs(read_photo(tmp_path / "cmyk.jpg").rgb * 255 - pixels).mean() < 6
+    assert np.ptp(read_photo(tmp_path / "grey.png").rgb, axis=2).max() == 0
+
+
+def test_alpha_is_kept_or_laid_on_white(tmp_path, pixels):
+    alpha = np.linspace(0, 1, 40, dtype=np.float32)[None].repeat(24, axis=0)
+    photo = Photo(pixels / np.float32(255), alpha)
+    for suffix in ("png", "webp", "tif"):
+        write_photo(tmp_path / f"a.{suffix}", photo)
+        assert np.abs(read_photo(tmp_path / f"a.{suffix}").alpha - alpha).max() < 0.003
+    write_photo(tmp_path / "a.jpg", photo)
+    flat = read_photo(tmp_path / "a.jpg")
+    assert flat.alpha is None and flat.rgb[:, 0].min() > 0.95
+    assert np.abs(flat.rgb[:, -2:] * 255 - pixels[:, -2:]).mean() < 8
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits(tmp_path, channels, suffix):
+    deep = np.random.default_rng(0).integers(0, 65536, (20, 30, channels), np.uint16)
+    cv2.imwrite(
+        str(tmp_path / f"a.{suffix}"), deep[..., [2, 1, 0, 3][:channels]] if channels > 1 else deep
+    )
+    photo = read_photo(tmp_path / f"a.{suffix}")
+    assert photo.bits == 16
+    np.testing.assert_array_equal(
+        np.round(photo.rgb * 65535), deep[..., :3].repeat(3 // min(channels, 3), 2)
+    )
+    exif = Image.Exif()
+    exif[0x010F] = "maker"
+    kept = Photo(photo.rgb, photo.alpha, 16, SRGB, exif.tobytes())
+    write_photo(tmp_path / "b.png", kept)
+    again = read_photo(tmp_path / "b.png")
+    assert again.bits == 16 and again.icc == SRGB and again.exif == kept.exif
+    np.testing.assert_array_equal(again.rgb, photo.rgb)
+    if channels == 4:
+        np.testing.assert_array_equal(np.round(again.alpha * 65535), deep[..., 3])
+
+
+def test_bad_pictures(tmp_path, pixels):
+    (tmp_path / "text.jpg").write_text("this is no picture\n" * 40)
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.repeat(8, 0).repeat(8, 1)).save(buffer, "JPEG")
+    (tmp_path / "half.jpg").write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+    Image.fromarray(pixels[:1, :1]).save(tmp_path / "dot.png")
+    Image.new("1", (13_000, 13_000)).save(tmp_path / "bomb.png")
+    Image.fromarray(pixels.astype(np.float32)[..., 0]).save(tmp_path / "float.tif")
+    for name, word in {
+        "missing.jpg": "no such file",
+        "text.jpg": "not a picture",
+        "empty.jpg": "empty",
+        "half.jpg": "damaged",
+        "dot.png": "too few",
+        "bomb.png": "megapixels",
+        "float.tif": "8 or 16 bits",
+    }.items():
+        with pytest.raises(PhotoError) as error:
+            read_photo(tmp_path / name)
+        assert name in one_line(error) and word in one_line(error)
+    with pytest.raises(PhotoError, match="folder"):
+        read_photo(tmp_path)
+
+
+def test_bad_outputs(tmp_path, pixels):
+    source = tmp_path / "a.png"
+    Image.fromarray(pixels).save(source)
+    for target, word in [
+        (tmp_path / "a.gif", "end the name"),
+        (tmp_path / "a", "end the name"),
+        (tmp_path / "no" / "a.jpg", "create it"),
+        (tmp_path / "." / "a.png", "overwrite"),
+    ]:
+        with pytest.raises(PhotoError, match=word) as error:
+            check_output(target, source)
+        one_line(error)
+    (tmp_path / "b.jpg").mkdir()
+    with pytest.raises(PhotoError, match="folder"):
+        check_output(tmp_path / "b.jpg")
+
+
+def test_depth_maps(tmp_path):
+    metres = np.linspace(0.5, 9, 24 * 40).reshape(24, 40)
+    np.save(tmp_path / "d.npy", metres)
+    np.testing.assert_allclose(read_depth(tmp_path / "d.npy", (24, 40)), metres, rtol=1e-6)
+    millimetres = np.round(metres * 1000).astype(np.uint16)
+    millimetres[5:8, 5:8] = 0  # unknown
+    cv2.imwrite(str(tmp_path / "d.png"), millimetres)
+    depth = read_depth(tmp_path / "d.png", (24, 40))
+    known = millimetres > 0
+    np.testing.assert_allclose(depth[known], millimetres[known] / 1000, rtol=1e-6)
+    assert depth[6, 5] in (depth[6, 4], depth[4, 5]) and depth.min() > 0
+
+
+def test_bad_depth_maps(tmp_path):
+    good = np.ones((24, 40), np.float32)
+    for name, value in {"nan": np.nan, "inf": np.inf, "negative": -1}.items():
+        bad = good.copy()
+        bad[3, 4] = value
+        np.save(tmp_path / f"{name}.npy", bad)
+    np.save(tmp_path / "zero.npy", good * 0)
+    np.save(tmp_path / "size.npy", good.T)
+    np.save(tmp_path / "whole.npy", good.astype(np.int32))
+    np.save(tmp_path / "pickle.npy", np.array([{"a": 1}]), allow_pickle=True)
+    (tmp_path / "text.npy").write_text("no array")
+    (tmp_path / "text.png").write_text("no picture")
+    cv2.imwrite(str(tmp_path / "eight.png"), np.ones((24, 40), np.uint8))
+    (tmp_path / "d.exr").write_bytes(b"x")
+    names = sorted(file.name for file in tmp_path.iterdir()) + ["missing.npy"]
+    assert len(names) == 12
+    for name in names:
+        with pytest.raises(DataError) as error:
+            read_depth(tmp_path / name, (24, 40))
+        assert name in one_line(error)

@@ -1,0 +1,210 @@
+"""The training loop: schedules, order, what a run leaves behind, and how it refuses to go on."""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_resume import SIZE, tensors, tiny_preset, write_ebb, write_nets
+
+from bradcn_nb.data import encode_depth
+from bradcn_nb.errors import DataError, RunError, WeightsError
+from bradcn_nb.models import BRADCN, load_weights, read_metadata
+from bradcn_nb.presets import preset
+from bradcn_nb.training import loop, stages, train, train_all
+
+
+class FakeScenes(torch.utils.data.Dataset):
+    """Random pictures and depths in the shape of `Scenes`, since real ones take longer to draw."""
+
+    def __init__(self, n, first_seed, size):
+        self.n, self.first_seed, self.size, self.epoch = n, first_seed, size, 0
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, index):
+        seed = self.first_seed + self.epoch * self.n + index
+        draw = torch.Generator().manual_seed(seed)
+        depth = 1 + 20 * torch.rand(1, *self.size, generator=draw)
+        image = torch.rand(3, *self.size, generator=draw)
+        return {"image": image, "depth": depth, "mask": depth < 19, "id": str(seed)}
+
+
+def write_sun(root, frames=9):
+    """Write random frames in SUN RGB-D's layout and encoding."""
+    rng = np.random.default_rng(1)
+    for number in range(frames):
+        for name in ("image", "depth_bfx"):
+            folder = root / "kv1" / f"frame{number}" / name
+            folder.mkdir(parents=True)
+            if name == "image":
+                Image.fromarray(rng.integers(0, 256, (*SIZE, 3), np.uint8)).save(folder / "0.png")
+            else:
+                depth = rng.uniform(0.5, 7, SIZE).astype(np.float32)
+                Image.fromarray(encode_depth(depth)).save(folder / "0.png")
+    return root
+
+
+@pytest.fixture
+def folders(tmp_path):
+    return {"ebb": write_ebb(tmp_path / "ebb", 6, 2), "sun": write_sun(tmp_path / "sun")}
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_learning_rate():
+    cosine, constant = preset("mini").stage("stage0"), preset("paper").stage("stage1")
+    assert loop.learning_rate(cosine, 0, 100) == pytest.approx(5e-4)
+    assert loop.learning_rate(cosine, 50, 100) == pytest.approx(5e-4 * 0.505)
+    assert loop.learning_rate(cosine, 99, 100) < 5e-4 * 0.011
+    assert {loop.learning_rate(constant, step, 9) for step in range(9)} == {1e-4}
+
+
+def test_order_depends_on_seed_and_epoch_only():
+    whole = list(loop.EpochBatches(10, 10, 4, seed=3, epoch=1))
+    assert sorted(item for batch in whole for item in batch) == list(range(10))
+    assert [len(batch) for batch in whole] == [4, 4, 2]
+    assert list(loop.EpochBatches(10, 10, 4, seed=3, epoch=1, start=1)) == whole[1:]
+    assert list(loop.EpochBatches(10, 10, 4, seed=3, epoch=2)) != whole
+    assert list(loop.EpochBatches(10, 10, 4, seed=4, epoch=1)) != whole
+
+
+def test_all_stages_in_order(tmp_path, folders, monkeypatch):
+    monkeypatch.setattr(stages, "Scenes", FakeScenes)
+    tiny, run = tiny_preset(epochs=1), tmp_path / "run"
+    options = {"data": folders, "threads": 1, "progress": False}
+    final = train_all(tiny, run, **options)
+    assert final == run / "bradcn.safetensors"
+    about = read_metadata(final)
+    assert about["preset"] == "mini" and about["stage"] == "stage2b" and about["seed"] == "0"
+    config = json.loads(about["config"])
+    assert config["preset"]["stages"][0]["name"] == "stage0" and config["items"] == 6
+    assert len(about["log_sha256"]) == 64 and json.loads(about["versions"])["torch"]
+    assert about["commit"]
+
+    model = BRADCN(tiny.model)
+    load_weights(final, model, "mini")
+    adcn = dict(model.adcn.state_dict())
+    load_weights(run / "stage1" / "adcn.safetensors", model.adcn, "mini")
+    for name, tensor in model.adcn.state_dict().items():  # frozen in both halves of stage 2
+        assert torch.equal(tensor, adcn[name]), name
+    fine_tuned = model.depth_net.decoder.head[-1].weight.clone()
+    load_weights(run / "stage0" / "depth.safetensors", model.depth_net, "mini")
+    assert not torch.equal(fine_tuned, model.depth_net.decoder.head[-1].weight)
+
+    for stage in tiny.stages:
+        log = rows(run / stage.name / "log.csv")
+        assert np.isfinite([float(row["loss"]) for row in log]).all()
+        assert float(log[-1]["check"]) > 0
+        with Image.open(run / stage.name / "samples" / "epoch-001.png") as strip:
+            assert strip.size[0] % (SIZE[1] + 2) == SIZE[1]
+    times = {file: file.stat().st_mtime_ns for file in run.glob("stage*/*.safetensors")}
+    assert train_all(tiny, run, **options) == final  # finished stages are skipped
+    assert {file: file.stat().st_mtime_ns for file in run.glob("stage*/*.safetensors")} == times
+
+
+def test_worker_processes_change_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "Scenes", FakeScenes)
+    tiny = tiny_preset()
+    options = {"threads": 1, "progress": False, "max_steps": 2}
+    alone = train(tiny, "stage0", tmp_path / "alone", **options)
+    helped = train(tiny, "stage0", tmp_path / "helped", num_workers=1, **options)
+    assert tensors(alone) == tensors(helped)
+
+
+def test_inverse_depth_of_stage0():
+    stage = preset("mini").stage("stage0")
+    depth = torch.tensor([[[[2.0, 100.0, 0.0]]]])  # the last one is sky
+    batch = {"image": depth, "depth": depth, "mask": torch.tensor([[[[True, True, False]]]])}
+
+    class Net(torch.nn.Module):
+        shift = 0.1378
+
+        def forward(self, image):
+            return torch.full_like(image, 4.0)
+
+    prediction, target, mask = stages.compare(stage, Net(), batch)
+    assert mask is None
+    assert prediction.flatten().tolist() == [0.25] * 3
+    assert target.flatten().tolist() == pytest.approx([0.5, 0.1378, 0.1378])
+
+
+def stage2(tmp_path, folders, tiny=None, **options):
+    tiny = tiny or tiny_preset()
+    nets = tmp_path / "nets"
+    if not nets.exists():
+        nets.mkdir()
+        write_nets(nets, tiny)
+    init = {net: nets / f"{net}.safetensors" for net in ("depth", "adcn")}
+    settings = {"data": folders, "init": init, "threads": 1, "progress": False} | options
+    return train(tiny, "stage2a", tmp_path / "run", **settings)
+
+
+def test_loss_that_is_not_finite(tmp_path, folders, monkeypatch):
+    compare, calls = loop.compare, []
+
+    def poisoned(stage, net, batch):
+        prediction, target, mask = compare(stage, net, batch)
+        calls.extend([1] * net.training)
+        return prediction * (float("nan") if len(calls) == 4 else 1), target, mask
+
+    monkeypatch.setattr(loop, "compare", poisoned)
+    with pytest.raises(RunError, match="nan at step 4; the checkpoint of step 2 is kept"):
+        stage2(tmp_path, folders, checkpoint_every=2)
+    assert (tmp_path / "run" / "stage2a" / "checkpoint.safetensors").is_file()
+    assert [row["step"] for row in rows(tmp_path / "run" / "stage2a" / "log.csv")] == ["1", "2"]
+
+
+def test_directory_of_another_configuration(tmp_path, folders):
+    final = stage2(tmp_path, folders, max_steps=2)
+    before = final.read_bytes()
+    tiny = dataclasses.replace(tiny_preset(), seed=7)
+    with pytest.raises(RunError, match="other settings .*preset.*--fresh"):
+        stage2(tmp_path, folders, tiny, max_steps=2)
+    assert final.read_bytes() == before
+    stage2(tmp_path, folders, tiny, max_steps=2, resume="fresh")
+    assert (tmp_path / "run" / "stage2a-old-1" / final.name).read_bytes() == before
+    assert final.read_bytes() != before
+
+
+def test_what_is_missing_is_named(tmp_path, folders):
+    tiny = tiny_preset()
+    with pytest.raises(RunError, match="no checkpoint to resume"):
+        stage2(tmp_path, folders, resume="require")
+    with pytest.raises(RunError, match="stage2a needs a trained depth net"):
+        train(tiny, "stage2a", tmp_path / "empty", data=folders, progress=False)
+    with pytest.raises(DataError, match="no labels there"):
+        train(tiny, "stage1", tmp_path / "empty", data=folders, progress=False)
+    paper = preset("paper")
+    with pytest.raises(RunError, match="no stage 0"):
+        train_all(paper, tmp_path / "empty", data=folders, progress=False)
+
+
+def test_damaged_checkpoint_and_short_log(tmp_path, folders):
+    stage2(tmp_path, folders, max_steps=2)
+    stage = tmp_path / "run" / "stage2a"
+    (stage / "done.json").unlink()
+    log = (stage / "log.csv").read_text()
+    (stage / "log.csv").write_text(log[:20])
+    with pytest.raises(RunError, match="log.csv: shorter"):
+        stage2(tmp_path, folders, max_steps=2)
+    (stage / "checkpoint.safetensors").write_bytes(b"not a checkpoint")
+    with pytest.raises(RunError, match="checkpoint.safetensors: not a checkpoint"):
+        stage2(tmp_path, folders, max_steps=2)
+
+
+def test_weights_of_another_net(tmp_path, folders):
+    stage2(tmp_path, folders, max_steps=1)
+    nets = tmp_path / "nets"
+    with pytest.raises(WeightsError, match="adcn.safetensors"):
+        stage2(tmp_path, folders, init={"depth": nets / "adcn.safetensors"}, resume="fresh")
