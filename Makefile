@@ -62,7 +62,7 @@ notebooks: $(STAMP)
 	$(PYTEST) --nbval book -n $(JOBS) --dist loadfile -q
 
 browser: html
-	$(PYTEST) tests -m browser -q -rs
+	$(PYTEST) tests/test_browser.py -q -rs
 
 test: lint unit notebooks browser
 	@echo "make test: passed ruff, the unit tests, $(words $(CHAPTERS)) notebooks under strict nbval, the book without a warning," \

@@ -16,7 +16,9 @@ def _is_thebe(script: Any) -> bool:
     return "sphinx-thebe" in str(getattr(script, "filename", script)) or "THEBE_JS_URL" in body
 
 
-def drop_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+def drop_thebe(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any
+) -> None:
     """Take sphinx-thebe's scripts and styles out of one page's context."""
     for kind in ("script_files", "css_files"):
         if kind in context:

@@ -19,7 +19,7 @@ from bradcn_nb.scenes import outdoor_scene, room_scene
 
 EBB_SEED = 1_000_000  # scene of pair N has the seed EBB_SEED + N
 SUN_SEED = 2_000_000
-EBB_TRAIN, EBB_TEST = range(600), range(4400, 4480)  # ids as in EBB!, so its split applies
+EBB_TRAIN, EBB_TEST = range(540), range(4400, 4480)  # ids as in EBB!, so its split applies
 SUN_FRAMES = range(360)
 EBB_SIZE, SUN_SIZE = (128, 192), (96, 128)  # (height, width)
 JPEG_QUALITY = 87

@@ -21,6 +21,9 @@ class Scenes(Dataset[dict[str, Any]]):
 
     def set_epoch(self, epoch: int) -> None:
         """Move on to the scenes of epoch `epoch`, counted from 0."""
+        from bradcn_nb import scenes
+
+        scenes.prepare()  # once, before an epoch's worker processes are forked
         self.epoch = epoch
 
     def __len__(self) -> int:

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from bradcn_nb.scenes import sprites, textures
 from bradcn_nb.scenes.outdoor import outdoor_scene
 from bradcn_nb.scenes.rooms import room_scene
 from bradcn_nb.scenes.scene import Scene
 
-__all__ = ["Scene", "outdoor_scene", "room_scene", "view"]
+__all__ = ["Scene", "outdoor_scene", "prepare", "room_scene", "view"]
 
 
 def view(seed: int, size: tuple[int, int] = (64, 96)) -> tuple[np.ndarray, np.ndarray]:
@@ -18,3 +19,12 @@ def view(seed: int, size: tuple[int, int] = (64, 96)) -> tuple[np.ndarray, np.nd
     scene = room_scene(seed) if seed % 2 else outdoor_scene(seed)
     image, depth = scene.pinhole(*size)
     return image, depth.astype(np.float32)
+
+
+def prepare() -> None:
+    """Paint every texture that scenes share, some seconds' work, so that processes forked later have them."""
+    for name in textures.MATERIALS:
+        textures.material(name)
+    for paint, kinds in ((sprites.foliage, 4), (sprites.branches, 4), (sprites.twig, 5), (sprites.tufts, 3)):
+        for kind in range(kinds):
+            paint(kind)

@@ -164,7 +164,7 @@ def _clouds(seed: int, contrast: float) -> np.ndarray:
     return np.exp(contrast * noise(seed, 1.6))[..., None] * towards_horizon * np.ones(3)
 
 
-_MATERIALS = {
+MATERIALS = {
     "grass": lambda: _relative(_coloured(_grey_photo("grass"), 1, 0.15), 1.7),
     "gravel": lambda: _relative(_coloured(_grey_photo("gravel"), 2, 0.08), 1.9),
     "bricks": _bricks,
@@ -192,4 +192,4 @@ _MATERIALS = {
 @lru_cache(maxsize=None)
 def material(name: str) -> Pyramid:
     """Return the tileable pyramid of a named material, three channels in linear light, mean near 1."""
-    return pyramid(_MATERIALS[name]())
+    return pyramid(MATERIALS[name]())

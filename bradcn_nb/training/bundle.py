@@ -1,0 +1,73 @@
+"""What the book keeps of a training: the logs of its stages and a few of its sample strips.
+
+    python -m bradcn_nb.training.bundle runs/mini data/weights
+
+writes `logs/STAGE.csv` and `samples/STAGE-epoch-NNN.jpg` below data/weights.
+"""
+
+import sys
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from bradcn_nb.errors import BradcnError, RunError
+from bradcn_nb.files import write_atomically
+from bradcn_nb.presets import Stage, preset
+
+JPEG_QUALITY = 82  # a strip of four pictures is then some 40 kB
+
+
+def kept_epochs(epochs: int) -> list[int]:
+    """Return the epochs (from 1) whose strips are kept: close together at first, then wider apart."""
+    return sorted(
+        {1, 2, 3, epochs // 6, epochs // 3, 2 * epochs // 3, epochs} & {*range(epochs + 1)} - {0}
+    )
+
+
+def bundle(run_dir: Path, out_dir: Path, stages: tuple[Stage, ...]) -> list[Path]:
+    """Copy every stage's log and stage 2's sample strips of a finished run; return the new files.
+
+    Strips become JPEGs without colour subsampling. Raises RunError naming the first file that is
+    missing.
+    """
+    made = {}
+    for stage in stages:
+        folder = run_dir / stage.name
+        made[out_dir / "logs" / f"{stage.name}.csv"] = _read(folder / "log.csv")
+        if stage.net != "bradcn":
+            continue
+        for epoch in kept_epochs(stage.epochs):
+            name = f"epoch-{epoch:03d}"
+            strip, jpeg = _read(folder / "samples" / f"{name}.png"), BytesIO()
+            with Image.open(BytesIO(strip)) as picture:
+                picture.save(jpeg, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
+            made[out_dir / "samples" / f"{stage.name}-{name}.jpg"] = jpeg.getvalue()
+    for path, data in made.items():
+        write_atomically(path, data)
+    return list(made)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({error.strerror}); finish the run first") from None
+
+
+def main(arguments: list[str]) -> int:
+    """Run `bundle` for the mini preset as the command line says."""
+    if len(arguments) != 2:
+        print("usage: python -m bradcn_nb.training.bundle RUN_DIR OUT_DIR", file=sys.stderr)
+        return 2
+    try:
+        made = bundle(Path(arguments[0]), Path(arguments[1]), preset("mini").stages)
+    except BradcnError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{arguments[1]}: {len(made)} files")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,39 @@
+"""What the book keeps of a training."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bradcn_nb.errors import RunError
+from bradcn_nb.presets import preset
+from bradcn_nb.training.bundle import bundle, kept_epochs, main
+
+
+def test_kept_epochs():
+    assert kept_epochs(30) == [1, 2, 3, 5, 10, 20, 30]
+    assert kept_epochs(20) == [1, 2, 3, 6, 13, 20]
+    assert kept_epochs(2) == [1, 2]
+    assert kept_epochs(1) == [1]
+
+
+def test_logs_and_strips_are_kept_and_a_missing_one_is_named(tmp_path, capsys):
+    stages = tuple(dataclasses.replace(stage, epochs=2) for stage in preset("mini").stages)
+    strip = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    for stage in stages:
+        samples = tmp_path / "run" / stage.name / "samples"
+        samples.mkdir(parents=True)
+        (samples.parent / "log.csv").write_text(f"step\n{stage.name}\n")
+        for epoch in (1, 2):
+            Image.fromarray(strip).save(samples / f"epoch-{epoch:03d}.png")
+    made = bundle(tmp_path / "run", tmp_path / "out", stages)
+    assert len(made) == 4 + 4
+    assert (tmp_path / "out" / "logs" / "stage1.csv").read_text() == "step\nstage1\n"
+    with Image.open(tmp_path / "out" / "samples" / "stage2b-epoch-002.jpg") as picture:
+        assert picture.size == (30, 20)
+    (tmp_path / "run" / "stage2a" / "log.csv").unlink()
+    with pytest.raises(RunError, match="stage2a.*log.csv"):
+        bundle(tmp_path / "run", tmp_path / "out", stages)
+    assert main([str(tmp_path / "run"), str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
