@@ -21,7 +21,7 @@ CHAPTERS := $(wildcard book/[0-9]*.ipynb)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help environment book test lint unit notebooks browser html data weights refresh format clean clean-all
+.PHONY: help environment book test lint unit notebooks browser html data weights results refresh format clean clean-all
 
 help:
 	@echo "make book         the environment, then the rendered book in book/_build/html"
@@ -29,6 +29,7 @@ help:
 	@echo "make refresh      execute the chapters again (one: make refresh NB=01_bokeh_and_the_thin_lens)"
 	@echo "make data         make the bundled mini-EBB and mini-SUN again (same bytes)"
 	@echo "make weights      train the bundled mini weights again (hours; resumes where it stopped)"
+	@echo "make results      measure again what the book and the README quote (minutes)"
 	@echo "make lint, unit, notebooks, browser    the parts of make test"
 	@echo "make format       let ruff mend what it can"
 	@echo "make clean        remove what was built (clean-all: the environment too)"
@@ -73,8 +74,11 @@ data: $(STAMP)
 
 weights: $(STAMP)
 	$(PY) -m bradcn_nb train --preset mini --run runs/mini
-	mkdir -p data/weights
-	cp runs/mini/bradcn.safetensors data/weights/bradcn-mini.safetensors
+	$(PY) -m bradcn_nb.training.bundle runs/mini data/weights
+
+results: $(STAMP)
+	$(PY) -m bradcn_nb.experiments mini full-size
+	$(PY) -m bradcn_nb.training.bundle runs/mini data/weights
 
 refresh: $(STAMP)
 	$(PY) book/refresh.py $(NB)

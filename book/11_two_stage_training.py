@@ -45,14 +45,15 @@ if "google.colab" in sys.modules:
     import subprocess
 
     subprocess.run(["git", "clone", "--depth", "1", REPOSITORY, "/content/book"], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", "/content/book"], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "-e", "/content/book"], check=True
+    )
     sys.path.insert(0, "/content/book")
 
 # %%
 import base64
 import dataclasses
 import html
-import io
 import json
 import subprocess
 import tempfile
@@ -560,7 +561,10 @@ for net in ("adcn", "depth_net"):
 # These are its logs. Thin: the loss of each step. Thick: the mean of each epoch.
 
 # %% mystnb={"image": {"alt": "Four plots of training loss over steps, one a stage: stage 0 in 1/m, stage 1 in metres, stages 2a and 2b without a unit. Each shows a noisy thin line and the epochs' means as a thick one."}}
-log = {stage.name: read_log(data_root() / "weights/logs" / f"{stage.name}.csv") for stage in mini.stages}
+log = {
+    stage.name: read_log(data_root() / "weights/logs" / f"{stage.name}.csv")
+    for stage in mini.stages
+}
 labels_of = {"stage0": "L1 in 1/m", "stage1": "L1 in m", "stage2a": "L1"}
 figure, axes = plt.subplots(2, 2, figsize=(7.5, 4.4))
 for number, (axis, stage) in enumerate(zip(axes.flat, mini.stages, strict=True)):
@@ -572,7 +576,9 @@ for number, (axis, stage) in enumerate(zip(axes.flat, mini.stages, strict=True))
     means = [rows["loss"][rows["epoch"] == e].mean() for e in rows["epoch"][ends]]
     axis.plot(rows["step"], rows["loss"], color=COLOURS[number], alpha=0.3, linewidth=0.6)
     axis.plot(rows["step"][ends], means, color=COLOURS[number])
-    axis.set(title=stage.name, ylabel=labels_of.get(stage.name, "L1 + (1 - MS-SSIM)"), xlabel="step")
+    axis.set(
+        title=stage.name, ylabel=labels_of.get(stage.name, "L1 + (1 - MS-SSIM)"), xlabel="step"
+    )
     axis.set_ylim(0, np.quantile(rows["loss"], 0.995) * 1.1)
 plt.show()
 
@@ -609,7 +615,9 @@ plt.show()
 # %%
 for name, rows in checks.items():
     unit = {"stage0": "1/m", "stage1": "m"}.get(name, "dB")
-    print(f"{name:8} check after its first epoch {rows[0]:6.3g} {unit}, after its last {rows[-1]:6.3g} {unit}")
+    print(
+        f"{name:8} check after its first epoch {rows[0]:6.3g} {unit}, after its last {rows[-1]:6.3g} {unit}"
+    )
 gain = checks["stage2b"][-1] - checks["stage2a"][-1]
 print(f"\nstage 2b changed the check by {gain:+.2f} dB; the input itself has {input_score:.3g} dB")
 

@@ -141,7 +141,7 @@ _PAPER_STAGES = (
     Stage("stage2b", "bradcn", "ebb", epochs=30, lr=5e-5, batch=1, ms_ssim=1.0, frozen=("adcn",)),
 )
 
-# Stage 0 stands in for the pretrained DPT, which has no such size (ledger "mini-stage0").
+# Stage 0 stands in for the pretrained DPT, which has no such size (ledger "stage0").
 _MINI_STAGES = (
     Stage("stage0", "depth", "scenes", 10, 5e-4, 8, samples_per_epoch=2000, schedule="cosine"),
     Stage("stage1", "adcn", "labels", 30, 5e-4, 4, schedule="cosine"),

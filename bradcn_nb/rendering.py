@@ -65,11 +65,16 @@ def render_photo(
 
 def render_bradcn(photo: np.ndarray, model: nn.Module, cfg: ModelConfig) -> np.ndarray:
     """Bokeh by the net for a photograph (H,W,3) sRGB in [0,1] of any size; same shape and range."""
+    return upsample_stack(photo, net_bokeh(photo, model, cfg))
+
+
+def net_bokeh(photo: np.ndarray, model: nn.Module, cfg: ModelConfig) -> np.ndarray:
+    """The net's own small picture (h,w,3) in [0,1] of a photograph (H,W,3) sRGB in [0,1]."""
     tensor, rows, columns = _net_input(photo, cfg)
     with torch.inference_mode():
         bokeh = model(tensor).bokeh
     net = bokeh[0, :, :rows, :columns].permute(1, 2, 0).float().cpu().numpy()
-    return upsample_stack(photo, np.ascontiguousarray(np.clip(net, 0, 1)))
+    return np.ascontiguousarray(np.clip(net, 0, 1))
 
 
 def depth_of(photo: np.ndarray, model: nn.Module, cfg: ModelConfig) -> np.ndarray:

@@ -148,7 +148,11 @@ def test_bundled_sets_are_complete_and_small() -> None:
     for folder in ("original", "bokeh"):
         ids = {int(path.stem) for path in (root / "mini-ebb" / folder).glob("*.jpg")}
         assert ids == {*bundle.EBB_TRAIN, *bundle.EBB_TEST}
-    frames = [path for sensor in SUN_SENSORS for path in (root / "mini-sun" / sensor).rglob("image")]
+    frames = [
+        path for sensor in SUN_SENSORS for path in (root / "mini-sun" / sensor).rglob("image")
+    ]
     assert len(frames) == len(bundle.SUN_FRAMES)
-    files = [p for name in ("mini-ebb", "mini-sun") for p in (root / name).rglob("*") if p.is_file()]
+    files = [
+        p for name in ("mini-ebb", "mini-sun") for p in (root / name).rglob("*") if p.is_file()
+    ]
     assert sum(path.stat().st_size for path in files) < 15e6

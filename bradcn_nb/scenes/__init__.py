@@ -25,6 +25,11 @@ def prepare() -> None:
     """Paint every texture that scenes share, some seconds' work, so that processes forked later have them."""
     for name in textures.MATERIALS:
         textures.material(name)
-    for paint, kinds in ((sprites.foliage, 4), (sprites.branches, 4), (sprites.twig, 5), (sprites.tufts, 3)):
+    for paint, kinds in (
+        (sprites.foliage, 4),
+        (sprites.branches, 4),
+        (sprites.twig, 5),
+        (sprites.tufts, 3),
+    ):
         for kind in range(kinds):
             paint(kind)

@@ -47,7 +47,9 @@ def aperture_samples(count: int) -> np.ndarray:
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
 
 
-def largest_radius(layers: Sequence[Layer], height: int, width: int, blur: float, focus: float) -> float:
+def largest_radius(
+    layers: Sequence[Layer], height: int, width: int, blur: float, focus: float
+) -> float:
     """Return the radius in pixels of the largest blur disc that `layers` show inside the frame.
 
     `blur` is `optics.blur_scale`, `focus` the inverse focus distance in 1/m.

@@ -47,7 +47,9 @@ class Scene:
         """Return the all-in-focus picture, (h, w, 3) sRGB in [0, 1], and its depth (h, w) in metres."""
         layers = self.layers(height, width)
         linear = composite(layers, height, width, np.zeros(2), 0.0)
-        return self._develop(linear, self._exposure(linear), 0), pinhole_depth(layers, height, width)
+        return self._develop(linear, self._exposure(linear), 0), pinhole_depth(
+            layers, height, width
+        )
 
     def pair(
         self, height: int, width: int, samples: int | None = None

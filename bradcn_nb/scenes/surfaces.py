@@ -115,7 +115,9 @@ def draw(surface: Surface, view: View) -> Layer | None:
     polygon = corners[:, :2] / corners[:, 2:] * view.focal * scale + middle
     pad = int(np.ceil(view.margin * view.height))
     x0, y0 = np.maximum(np.floor(polygon.min(0)).astype(int) - 1, -pad)
-    x1, y1 = np.minimum(np.ceil(polygon.max(0)).astype(int) + 2, (view.width + pad, view.height + pad))
+    x1, y1 = np.minimum(
+        np.ceil(polygon.max(0)).astype(int) + 2, (view.width + pad, view.height + pad)
+    )
     if x1 <= x0 or y1 <= y0:
         return None
     u, v = surface.u, surface.v
@@ -128,16 +130,22 @@ def draw(surface: Surface, view: View) -> Layer | None:
     inverse = normal * to_ray / offset  # 1/z = inverse @ (x, y, 1)
     # (2, 3), metres -> texture units: the pseudo-inverse of [u v], written out for two vectors.
     dual = np.array([(v @ v) * u - (u @ v) * v, (u @ u) * v - (u @ v) * u]) / square
-    texture_map = dual @ (np.diag(to_ray) - np.outer(surface.origin, inverse))  # times z gives (s, t)
+    texture_map = dual @ (
+        np.diag(to_ray) - np.outer(surface.origin, inverse)
+    )  # times z gives (s, t)
 
     xs, ys = np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32)
     hx, hy = (xs - np.float32(middle[0])) / scale, (ys - np.float32(middle[1])) / scale
     # Inside the clipped polygon 1/z <= 1/NEAR_M holds; outside of it only finite numbers matter.
     plane = inverse.astype(np.float32)
     z = 1 / np.clip(plane[0] * hx[None] + (plane[1] * hy + plane[2])[:, None], 1e-3, 1 / NEAR_M)
-    s, t = ((m[0] * hx[None] + m[1] * hy[:, None] + m[2]) * z for m in texture_map.astype(np.float32))
+    s, t = (
+        (m[0] * hx[None] + m[1] * hy[:, None] + m[2]) * z for m in texture_map.astype(np.float32)
+    )
     texels = surface.texture[0].shape[0] * surface.texture[0].shape[1]
-    determinant = abs(np.linalg.det(np.vstack([texture_map, inverse])))  # the Jacobian's is this times z^3
+    determinant = abs(
+        np.linalg.det(np.vstack([texture_map, inverse]))
+    )  # the Jacobian's is this times z^3
     area = np.float32(determinant * texels / scale**2) * z**3  # texels under one pixel
     colour = _sample(surface.texture, s, t, 0.5 * np.log2(np.maximum(area, 1e-6)) - 0.3)
     alpha = _coverage(polygon, xs, ys)[..., None]

@@ -5,7 +5,7 @@ noise; nothing is downloaded. A material's mean is about 1 in each channel, so t
 is its albedo.
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
@@ -72,7 +72,9 @@ def _cells(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     grid = (np.arange(count) + 0.5) / count
     points = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)
     points = points + rng.uniform(-0.32, 0.32, points.shape) / count
-    tiled = (points[None] + np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])[:, None]) * SIZE
+    tiled = (
+        points[None] + np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])[:, None]
+    ) * SIZE
     tiled = tiled.reshape(-1, 2)
     warp = 6 * np.stack([noise(seed + 1, 1.6), noise(seed + 2, 1.6)], -1)
     y, x = np.mgrid[:SIZE, :SIZE]
@@ -133,7 +135,16 @@ def _books() -> np.ndarray:
         while x < SIZE:
             width = int(rng.integers(10, 34))
             top = row * 128 + int(rng.integers(6, 46))
-            colour = rng.choice([(0.9, 0.8, 0.6), (0.7, 0.1, 0.1), (0.1, 0.2, 0.5), (0.2, 0.4, 0.2), (1.6, 1.6, 1.5), (0.3, 0.2, 0.15)])
+            colour = rng.choice(
+                [
+                    (0.9, 0.8, 0.6),
+                    (0.7, 0.1, 0.1),
+                    (0.1, 0.2, 0.5),
+                    (0.2, 0.4, 0.2),
+                    (1.6, 1.6, 1.5),
+                    (0.3, 0.2, 0.15),
+                ]
+            )
             shelf[top : row * 128 + 120, x : x + width] = colour * rng.uniform(0.6, 1.4)
             x += width + 1
     return shelf
@@ -189,7 +200,7 @@ MATERIALS = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def material(name: str) -> Pyramid:
     """Return the tileable pyramid of a named material, three channels in linear light, mean near 1."""
     return pyramid(MATERIALS[name]())

@@ -69,21 +69,25 @@ def commit() -> str:
     return result.stdout.strip()
 
 
-def provenance(preset: Preset, stage: Stage, steps: int, config: dict, log_digest: str) -> dict:
-    """Return the metadata that a weights file carries, as strings: what made it, from what, with what."""
-    versions = {
+def versions() -> dict[str, str]:
+    """Return the versions of this package, Python, torch and numpy that run now."""
+    return {
         "bradcn_nb": bradcn_nb.__version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
     }
+
+
+def provenance(preset: Preset, stage: Stage, steps: int, config: dict, log_digest: str) -> dict:
+    """Return the metadata that a weights file carries, as strings: what made it, from what, with what."""
     return {
         "stage": stage.name,
         "steps": str(steps),
         "seed": str(preset.seed),
         "config": json.dumps(config),
         "commit": commit(),
-        "versions": json.dumps(versions),
+        "versions": json.dumps(versions()),
         "log_sha256": log_digest,
     }
 

@@ -1,0 +1,164 @@
+"""The measurements that the book and the README quote: each writes one file of `data/results`.
+
+    python -m bradcn_nb.experiments mini               the bundled weights on mini-EBB's test pairs
+    python -m bradcn_nb.experiments full-size          scenes at 8 times the size of mini-EBB's
+    python -m bradcn_nb.experiments real --ebb DIR     any folder of real EBB! pairs
+
+Each file holds the values, and how they came about: commit, versions, device, seconds.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from bradcn_nb.data import EBB, resize_picture
+from bradcn_nb.data.bundle import EBB_SIZE
+from bradcn_nb.errors import BradcnError, DataError
+from bradcn_nb.evaluation import evaluate
+from bradcn_nb.files import write_atomically
+from bradcn_nb.labels import weights_hash
+from bradcn_nb.metrics import paired_interval, psnr, to_uint8
+from bradcn_nb.models import BRADCN, load_bradcn
+from bradcn_nb.optics import coc_diameter
+from bradcn_nb.presets import data_root, preset
+from bradcn_nb.rendering import net_bokeh
+from bradcn_nb.scenes import outdoor_scene
+from bradcn_nb.training.run import commit, versions
+from bradcn_nb.upsample import upsample_bilinear, upsample_stack
+
+FULL_SIZE_SEED, FULL_SIZE_SCENES = 3_000_000, 8  # scenes that no training and no tuning has seen
+FULL_SIZE = (8 * EBB_SIZE[0], 8 * EBB_SIZE[1])
+FULL_SIZE_SAMPLES = 256
+SHARP_PX = 1.0  # a circle of confusion below this many pixels counts as in focus
+
+UPSAMPLERS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "input": lambda photo, net: photo,
+    "bilinear": lambda photo, net: upsample_bilinear(net, photo.shape[:2]),
+    "stack": upsample_stack,
+}
+
+
+def weights_path() -> Path:
+    """Return the file of the bundled mini weights."""
+    return data_root() / "weights" / "bradcn-mini.safetensors"
+
+
+def mini(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
+    """Judge the model on mini-EBB's test pairs by the protocol val294 (Section IV-F)."""
+    chosen = preset("mini")
+    test = EBB(data_root() / "mini-ebb", "test")
+    size, digest = chosen.data.train_size, weights_hash(weights_path())
+    return evaluate(model, test, size, preset="mini", weights_hash=digest, images=True)
+
+
+def _sharpness(picture: np.ndarray, where: np.ndarray) -> float:
+    """Return the mean squared Laplacian of the grey (h, w, 3) picture inside a mask (h, w)."""
+    laplacian = cv2.Laplacian(picture.mean(2).astype(np.float32), cv2.CV_32F)
+    return float((laplacian[where] ** 2).mean())
+
+
+def full_size(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
+    """Bring the net's 96x64 result to 1536x1024 in two ways; compare with the lens renderer's truth.
+
+    Per way, over the scenes: PSNR (dB) of the whole picture and of what is in focus, and the
+    sharpness of what is in focus relative to the photograph's (1 is as sharp).
+    """
+    cfg = preset("mini").model
+    rows: dict[str, dict[str, list[float]]] = {
+        name: {"psnr": [], "psnr_focus": [], "sharpness": []} for name in UPSAMPLERS
+    }
+    for n in tqdm(range(FULL_SIZE_SCENES), desc="full-size"):
+        scene = outdoor_scene(FULL_SIZE_SEED + n)
+        photo, truth, depth = scene.pair(*FULL_SIZE, samples=FULL_SIZE_SAMPLES)
+        net = net_bokeh(photo, model, cfg)
+        focus = coc_diameter(depth, scene.focus_m, scene.camera) * FULL_SIZE[0] < SHARP_PX
+        focus = cv2.erode(focus.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+        for name, enlarge in UPSAMPLERS.items():
+            result = np.clip(enlarge(photo, net), 0, 1)
+            squared = (result - truth) ** 2
+            rows[name]["psnr"].append(float(-10 * np.log10(squared.mean())))
+            rows[name]["psnr_focus"].append(float(-10 * np.log10(squared[focus].mean())))
+            ratio = _sharpness(result, focus) / _sharpness(photo, focus)
+            rows[name]["sharpness"].append(ratio)
+    means = {
+        name: {key: float(np.mean(values)) for key, values in row.items()}
+        for name, row in rows.items()
+    }
+    gain = paired_interval(rows["stack"]["psnr"], rows["bilinear"]["psnr"], 0)._asdict()
+    return {**means, "stack_minus_bilinear": gain, "n": FULL_SIZE_SCENES, "scenes": rows}
+
+
+def real(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
+    """Render every real pair of a folder; PSNR (dB) against its bokeh, beside the input's.
+
+    `psnr` at the photographs' own size, `small_*` after both are brought to mini-EBB's 192x128.
+    """
+    if options.ebb is None:
+        raise DataError("real: name a folder of EBB! pairs with --ebb")
+    cfg, values = preset("mini").model, {}
+    pairs = EBB(options.ebb, "train")
+    for index in tqdm(range(len(pairs)), desc="real"):
+        item = pairs.read(index)
+        photo, truth = item["image"], item["bokeh"]
+        as_float = photo.astype(np.float32) / 255
+        result = upsample_stack(as_float, net_bokeh(as_float, model, cfg))
+        result = to_uint8(torch.from_numpy(result.transpose(2, 0, 1)))
+        little = [resize_picture(picture, EBB_SIZE) for picture in (truth, photo, result)]
+        values[item["id"]] = {
+            "psnr": psnr(truth, result),
+            "psnr_input": psnr(truth, photo),
+            "small_psnr": psnr(little[0], little[2]),
+            "small_psnr_input": psnr(little[0], little[1]),
+        }
+    means = {key: float(np.mean([v[key] for v in values.values()])) for key in
+             ("psnr", "psnr_input", "small_psnr", "small_psnr_input")}  # fmt: skip
+    return {**means, "n": len(values), "images": values}
+
+
+EXPERIMENTS = {"mini": mini, "full-size": full_size, "real": real}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the experiments that are named and write their results; 2 after a user's error."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bradcn_nb.experiments",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="+", choices=EXPERIMENTS, metavar="NAME")
+    parser.add_argument("--ebb", type=Path, metavar="DIR", help="folder of real pairs, for `real`")
+    options = parser.parse_args(arguments)
+    try:
+        model = load_bradcn("mini", weights_path())
+        for name in options.names:
+            start = time.monotonic()
+            values = EXPERIMENTS[name](model, options)
+            made = {
+                "weights_sha256": weights_hash(weights_path()),
+                "commit": commit(),
+                "versions": versions(),
+                "device": f"CPU {platform.machine()}, {torch.get_num_threads()} threads",
+                "seconds": round(time.monotonic() - start, 1),
+            }
+            path = data_root() / "results" / f"{name}.json"
+            text = json.dumps({**values, "made": made}, indent=1)
+            write_atomically(path, f"{text}\n".encode())
+            print(path)
+    except BradcnError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
