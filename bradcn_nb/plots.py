@@ -81,8 +81,15 @@ def grid(
     bars = colourbar and any(array.ndim == 2 for array in arrays)
     height = rows * (shape * panel * (0.82 if bars else 0.97) + (0.3 if titles else 0.05))
     shared = _shared_limits(arrays, units)
+    # Outside of the style's context: the first figure may switch a notebook's pictures on, for good.
+    figure = plt.figure(
+        figsize=(width, height),
+        dpi=STYLE["figure.dpi"],
+        facecolor=STYLE["figure.facecolor"],
+        layout="constrained",
+    )
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
+        axes = figure.subplots(rows, columns, squeeze=False)
         for number, axis in enumerate(axes.flat):
             axis.axis("off")
             if number >= len(arrays):

@@ -34,7 +34,7 @@ class ModelConfig:
     features: int  # channels of every map that enters the decoder
     head_widths: tuple[int, int]  # channels after the head's first and second 3x3 convolution
     head_upsample: bool  # x2 inside the head, because the decoder ends at half the input's size
-    skip: bool  # bokeh = image + head(...), ledger id "mini-skip"
+    skip: bool  # the net mixes its input into the result, ledger id "mini-skip"
     depth_scale: float  # depth = 1 / max(depth_scale * x + depth_shift, 1e-8), metres
     depth_shift: float
     adcn_widths: tuple[int, ...]  # of the U-Net's levels, fine to coarse

@@ -1,5 +1,7 @@
 """The Render Net (Section III-A): BRViT, that is DPT-Hybrid with a head of three channels."""
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bradcn_nb.models.blocks import Decoder, add_maps, check_image
@@ -14,19 +16,22 @@ class RenderNet(nn.Module):
     not clamped. `extra` are four maps that are added to the encoder's: the sums of Eq. 1 and Eq.
     3. Raises SizeError unless H and W are multiples of `cfg.stride`.
 
-    With `cfg.skip` the net draws only the difference to its input (ledger id "mini-skip").
+    With `cfg.skip` the net mixes its input into the result, pixel by pixel: sharp where its fourth
+    channel says so, elsewhere smoothed and corrected by what it draws (ledger id "mini-skip").
     """
 
     def __init__(self, cfg: ModelConfig):
         super().__init__()
         self.skip = cfg.skip
         self.stride = cfg.stride
+        self.smooth = 2 * cfg.strides[0] + 1  # pixels; finer detail than this no map can hold
         self.encoder = HybridEncoder(cfg)
-        self.decoder = Decoder(cfg, out_channels=3)
-        if cfg.skip:  # start from the input itself; not from zero, or nothing below would learn
+        self.decoder = Decoder(cfg, out_channels=4 if cfg.skip else 3)
+        if cfg.skip:  # start near the input itself; not from zero, or nothing below would learn
             last = self.decoder.head[-1]
-            nn.init.normal_(last.weight, std=1e-3)
+            nn.init.normal_(last.weight, std=0.02)
             nn.init.zeros_(last.bias)
+            nn.init.ones_(last.bias[3:])
 
     def encode(self, image: Tensor) -> list[Tensor]:
         """Return Eo of Eq. 1: four maps (N, features, H / s, W / s), s = cfg.strides."""
@@ -36,7 +41,13 @@ class RenderNet(nn.Module):
     def decode(self, maps: list[Tensor], image: Tensor) -> Tensor:
         """Draw the picture (N, 3, H, W) from the four maps that enter the decoder (DI of Eq. 3)."""
         drawn = self.decoder(maps)
-        return image + drawn if self.skip else drawn
+        if not self.skip:
+            return drawn
+        keep = torch.sigmoid(drawn[:, 3:])  # (N, 1, H, W): how much of the sharp input stays
+        reach = self.smooth // 2
+        padded = F.pad(image, (reach,) * 4, mode="replicate")
+        smooth = F.avg_pool2d(padded, self.smooth, stride=1)  # (N, 3, H, W)
+        return keep * image + (1 - keep) * (smooth + drawn[:, :3])
 
     def forward(self, image: Tensor, extra: list[Tensor] | None = None) -> Tensor:
         maps = self.encode(image)
