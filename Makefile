@@ -77,7 +77,8 @@ weights: $(STAMP)
 	$(PY) -m bradcn_nb.training.bundle runs/mini data/weights
 
 results: $(STAMP)
-	$(PY) -m bradcn_nb.experiments mini full-size
+	$(PY) -m bradcn_nb.experiments mini full-size skip
+	$(PY) -m bradcn_nb.gallery
 	$(PY) -m bradcn_nb.training.bundle runs/mini data/weights
 
 refresh: $(STAMP)

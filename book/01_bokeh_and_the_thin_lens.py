@@ -33,7 +33,7 @@
 #
 # **Before this**: Python and NumPy; similar triangles from school. No machine learning yet.
 #
-# **Time and memory**: @COST@. No download, no GPU.
+# **Time and memory**: about 30 s on one laptop-class core, about 0.4 GB of memory. No download, no GPU.
 
 # %% [markdown]
 # ## Setup
@@ -268,13 +268,15 @@ for axis, x in zip(axes, (focus_m, 1 / focus_m), strict=True):
     axis.axvline(x, color="0.4", lw=1, ls="--")
 straight = 200 * blur_scale(focus_m, camera) * np.abs(1 / z - 1 / focus_m)
 np.testing.assert_allclose(percent, straight, rtol=1e-9)
+assert coc_diameter(np.inf, focus_m, camera) < 1.2 * coc_diameter(10.0, focus_m, camera)
+assert coc_diameter(1.1, focus_m, camera) < 0.75 * coc_diameter(1.0, focus_m, camera)
 plt.show()
 
 # %% [markdown]
 # Two things follow, and the whole book leans on them.
 #
-# - **Far is cheap.** From 5 m to infinity the disc hardly grows. A depth net may be metres wrong there and nobody
-#   sees it. Close to the camera, 10 cm matter.
+# - **Far is forgiving.** From 10 m to infinity the disc grows by less than a fifth. A depth net may be metres wrong
+#   there. From 1 m to 1.1 m, only ten centimetres, the disc shrinks by more than a quarter.
 # - **Disparity is the natural depth.** Renderers work in it. So does the depth net of the paper: its raw output is
 #   an inverse depth.
 
@@ -371,11 +373,11 @@ def photograph_of_a_point(camera, depth_m=20.0, focus_m=1.0, size=161, samples=3
 
 light = {n: photograph_of_a_point(Camera(f_number=n)) for n in (1.8, 2.8, 4.0)}
 
-# %% mystnb={"image": {"alt": "Left, three evenly lit discs, smaller and brighter with larger f-number. Below, their brightness along the middle row: flat tops with steep sides, each as wide as the formula says."}}
+# %% mystnb={"image": {"alt": "Three evenly lit discs, smaller with larger f-number. Beside them their brightness along the middle row: flat tops with steep sides, each as wide as the formula says."}}
 size = 161
 figure, axes = plt.subplots(1, 4, figsize=(7.5, 2.2), width_ratios=(1, 1, 1, 1.7))
 for axis, (n, disc), colour in zip(axes, light.items(), COLOURS, strict=False):
-    axis.imshow(disc, cmap="gray")
+    axis.imshow(disc[60:101, 60:101], cmap="gray")
     axis.set(title=f"f/{n:g}")
     axis.axis("off")
     axes[3].plot(
@@ -407,7 +409,7 @@ for n in f_numbers:
     assert np.isclose(disc.sum(), 1, atol=1e-3)  # all the light is still there
     mean = (disc * squared).sum() / disc.sum()
     raw.append(2 * np.sqrt(2 * mean) / size)
-    # Our point is a pixel, not a point: drawn between pixels it spreads over four. That adds 1/3 px^2.
+    # Ours is a pixel, not a point: between pixels it is drawn over four, which adds 1/3 px^2.
     measured.append(2 * np.sqrt(2 * (mean - 1 / 3)) / size)
 expected = np.array([coc_diameter(20.0, 1.0, Camera(f_number=n)) for n in f_numbers])
 np.testing.assert_allclose(measured, expected, rtol=0.03)
@@ -443,7 +445,7 @@ def wall_and_stripes(size=160):
     """An orange wall, 0.5 m away, on the left half; stripes at 1 m everywhere. Back to front."""
     big = size + 120  # drawn around the frame as well, for what is blurred into it
     stripes = np.ones((big, big, 4), np.float32)
-    stripes[..., :3] = np.where((np.arange(big) // 5 % 2)[:, None, None] == 0, 0.08, 0.7)
+    stripes[..., :3] = np.where((np.arange(big) // 10 % 2)[:, None, None] == 0, 0.08, 0.7)
     wall = np.ones((big, 60 + size // 2, 4), np.float32)
     wall[..., :3] = (0.8, 0.25, 0.03)
     back = Layer(stripes, (-60, -60), np.array([0, 0, 1 / 1.0]))
@@ -455,8 +457,8 @@ def wall_and_stripes(size=160):
 size = 160
 layers = wall_and_stripes(size)
 pinhole = composite(layers, size, size, np.zeros(2), 0.0)
-on_wall = lens_view(layers, size, size, 0.5, Camera(f_number=4.0), samples=600)
-on_stripes = lens_view(layers, size, size, 1.0, Camera(f_number=4.0), samples=600)
+on_wall = lens_view(layers, size, size, 0.5, Camera(f_number=2.0), samples=600)
+on_stripes = lens_view(layers, size, size, 1.0, Camera(f_number=2.0), samples=600)
 grid(
     [linear_to_srgb(light) for light in (pinhole, on_wall, on_stripes)],
     ["pinhole", "focus on the wall", "focus on the stripes"],
@@ -478,10 +480,10 @@ grid(
 
 # %% mystnb={"image": {"alt": "The wall's coverage across its edge falls smoothly from one to zero over the width of one disc. The measured points lie on the curve of the formula and pass one half at the edge."}}
 black = [replace(layers[0], rgba=layers[0].rgba * np.float32([0, 0, 0, 1])), layers[1]]
-red = lens_view(black, size, size, 1.0, Camera(f_number=4.0), samples=600)[size // 2, :, 0]
+red = lens_view(black, size, size, 1.0, Camera(f_number=2.0), samples=600)[size // 2, :, 0]
 covered = red / 0.8
 x = np.arange(size) + 0.5 - size / 2  # pixel centres, from the wall's edge
-r = coc_diameter(0.5, 1.0, Camera(f_number=4.0)) * size / 2
+r = coc_diameter(0.5, 1.0, Camera(f_number=2.0)) * size / 2
 t = np.clip(x / r, -1, 1)
 alpha = 0.5 - (t * np.sqrt(1 - t**2) + np.arcsin(t)) / np.pi
 np.testing.assert_allclose(covered, alpha, atol=0.02)
@@ -607,10 +609,11 @@ refocus_viewer(
     list(focus_m),
     f_numbers,
     description="A red flower on a lawn, leaves around it, a roof and a bright sky far behind",
+    start=int(at_subject),
 )
 
 # %% [markdown]
-# Try this. Focus on the flower at f/1.8, then go to f/16: nearly everything is sharp. Focus on the nearest grass: the
+# Try this. Focus on the flower at f/1.8, then go to f/16: nearly everything is sharp. Focus on the roof: the
 # flower dissolves. Follow the band of sharp lawn as you move the focus.
 
 # %% [markdown]
@@ -624,7 +627,8 @@ refocus_viewer(
 #
 # - A lens focuses one depth. Light from any other depth falls on a disc, the circle of confusion.
 # - Similar triangles give its diameter: $c = A f |z - z_f| / (z (z_f - f))$.
-# - Its radius is $R\,|1/z - 1/z_f|$: linear in disparity. Distant errors of depth are harmless, near ones are not.
+# - Its radius is $R\,|1/z - 1/z_f|$: linear in disparity. The same error of depth matters much less far
+#   away than close by.
 # - Blur grows with the aperture in millimetres. That is why telephones have little of it.
 # - A point becomes an *even* disc. A foreground out of focus becomes transparent at its rim and shows what a sharp
 #   picture does not contain.

@@ -2,6 +2,7 @@
 
     python -m bradcn_nb.experiments mini               the bundled weights on mini-EBB's test pairs
     python -m bradcn_nb.experiments full-size          scenes at 8 times the size of mini-EBB's
+    python -m bradcn_nb.experiments skip               what each kind of skip could reach at best
     python -m bradcn_nb.experiments real --ebb DIR     any folder of real EBB! pairs
 
 Each file holds the values, and how they came about: commit, versions, device, seconds.
@@ -19,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from tqdm import tqdm
 
 from bradcn_nb.data import EBB, resize_picture
@@ -98,6 +100,46 @@ def full_size(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
     return {**means, "stack_minus_bilinear": gain, "n": FULL_SIZE_SCENES, "scenes": rows}
 
 
+def _nearest_map(target: torch.Tensor, stride: int) -> torch.Tensor:
+    """Return what comes closest to a picture (1, 3, H, W) among bilinear enlargements by `stride`."""
+    coarse = F.avg_pool2d(target, stride).requires_grad_(True)
+    optimizer = torch.optim.Adam([coarse], lr=0.02)
+    for _ in range(60):
+        drawn = F.interpolate(coarse, scale_factor=stride, mode="bilinear", align_corners=True)
+        optimizer.zero_grad()
+        (drawn - target).square().mean().backward()
+        optimizer.step()
+    return drawn.detach()
+
+
+def skip(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
+    """Best PSNR (dB) of a net whose finest map has half the size, per kind of input-to-output skip.
+
+    An oracle draws the map at 96x64. `none`: the map alone; `add`: input + map; `blend`: per pixel
+    the better of the input and its smooth copy + map, as `RenderNet` does it (ledger id "mini-skip").
+    """
+    chosen, net = preset("mini"), model.render_net
+    test = EBB(data_root() / "mini-ebb", "test", chosen.data.train_size)
+    stride = chosen.model.strides[0]
+    found: dict[str, list[float]] = {"input": [], "none": [], "add": [], "blend": []}
+    for index in tqdm(range(len(test)), desc="skip"):
+        item = test.load(index)
+        image, truth = item["image"][None], item["bokeh"][None]
+        smooth = net.smoothed(image)
+        added = image + _nearest_map(truth - image, stride)
+        blurred = smooth + _nearest_map(truth - smooth, stride)
+        keep = (image - truth).abs().mean(1, True) < (blurred - truth).abs().mean(1, True)
+        pictures = {
+            "input": image,
+            "none": _nearest_map(truth, stride),
+            "add": added,
+            "blend": torch.where(keep, image, blurred),
+        }
+        for name, picture in pictures.items():
+            found[name].append(float(-10 * (picture - truth).square().mean().log10()))
+    return {**{name: float(np.mean(values)) for name, values in found.items()}, "n": len(test)}
+
+
 def real(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
     """Render every real pair of a folder; PSNR (dB) against its bokeh, beside the input's.
 
@@ -125,7 +167,7 @@ def real(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
     return {**means, "n": len(values), "images": values}
 
 
-EXPERIMENTS = {"mini": mini, "full-size": full_size, "real": real}
+EXPERIMENTS = {"mini": mini, "full-size": full_size, "skip": skip, "real": real}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -53,6 +53,7 @@ def refocus_viewer(
     f_numbers: Sequence[float],
     *,
     description: str,
+    start: int = 0,
     quality: int = 85,
 ) -> HTML:
     """Show a picture that refocuses where the reader clicks; a slider sets the aperture.
@@ -60,8 +61,8 @@ def refocus_viewer(
     `stack[i][j]`: (H,W,3) sRGB in [0,1], focused at `focus_m[i]` metres at f-number `f_numbers[j]`,
     from `refocus_stack` or a lens renderer. `disparity` (H,W) in 1/m finds the focus nearest to what
     is clicked. `description` says what the picture shows, for readers who do not see it. All can be
-    done by keyboard: arrow keys on the picture, and two sliders. Starts at the first focus and
-    aperture. Raises ValueError when the sizes do not fit together or `focus_m` exceeds 36 entries.
+    done by keyboard: arrow keys on the picture, and two sliders. It opens at the
+    focus with index `start` and the first aperture. Raises ValueError when the sizes do not fit together or `focus_m` exceeds 36 entries.
     """
     if not 1 <= len(focus_m) <= len(DIGITS) or len(stack) != len(focus_m):
         raise ValueError(f"{len(stack)} rows of pictures for {len(focus_m)} focus distances")
@@ -81,13 +82,14 @@ def refocus_viewer(
         # From the content: the same pictures give the same page, and two viewers never share a name.
         id="refocus-" + hashlib.sha256(content.encode()).hexdigest()[:12],
         data=content.replace("</", "<\\/"),
-        first=data["pictures"][0][0],
+        first=data["pictures"][start][0],
         description=html.escape(description, quote=True),
         width=width,
         height=height,
         last_focus=len(focus_m) - 1,
         last_aperture=len(f_numbers) - 1,
-        focus=data["focus"][0],
+        start=start,
+        focus=data["focus"][start],
         aperture=data["aperture"][0],
     )
     return HTML(text)
@@ -138,7 +140,7 @@ _PAGE = Template("""
   </div>
   <div class="controls">
     <label>Focus distance <input type="range" class="focus" min="0" max="$last_focus" step="1"
-      value="0" aria-valuetext="$focus"></label>
+      value="$start" aria-valuetext="$focus"></label>
     <label>Aperture <input type="range" class="aperture" min="0" max="$last_aperture" step="1"
       value="0" aria-valuetext="$aperture"></label>
   </div>

@@ -129,8 +129,29 @@ def test_error_is_positive(bradcn, image):
 
 
 def test_mini_render_net_starts_near_its_input(bradcn, image):
+    net = bradcn.render_net
+    keep = torch.sigmoid(torch.tensor(1.0))  # the fourth channel starts at about 1
     with torch.no_grad():
-        assert (bradcn.render_net(image) - image).abs().max() < 0.05
+        mixed = keep * image + (1 - keep) * net.smoothed(image)
+        assert (net(image) - mixed).abs().max() < 0.05
+
+
+def test_the_skip_can_keep_the_input_and_leave_it(image):
+    torch.manual_seed(0)
+    net = RenderNet(MINI)
+    with torch.no_grad():
+        net.decoder.head[-1].bias[3] = 100.0
+        assert torch.equal(net(image), image)
+        net.decoder.head[-1].bias[3] = -100.0
+        drawn = net.decoder(net.encode(image))[:, :3]
+        torch.testing.assert_close(net(image), net.smoothed(image) + drawn)
+
+
+def test_smoothed_is_the_mean_of_five_by_five_pixels(image):
+    smooth = RenderNet(MINI).smoothed(image)
+    assert smooth.shape == image.shape
+    by_hand = image[..., 8:13, 20:25].mean((-2, -1))
+    torch.testing.assert_close(smooth[..., 10, 22], by_hand)
 
 
 def test_branches_start_small(bradcn, image):

@@ -39,6 +39,9 @@ def test_it_names_its_parts_and_takes_the_focus():
     assert re.search(r'<img [^>]*alt="Grey steps"', page)
     assert page.count('type="range"') == 2 and page.count("<label>") == 2
     assert 'class="interactive"' in page and 'tabindex="0"' in page and "aria-live" in page
+    later = refocus_viewer(flat_stack(), DISPARITY, FOCUS, F_NUMBERS, description="x", start=1).data
+    assert re.search(r'value="1" aria-valuetext="1 m"', later)
+    assert "Focus at 1 m, f/1.8" in later
     hostile = refocus_viewer(flat_stack(), DISPARITY, FOCUS, F_NUMBERS, description='"><b>').data
     assert "<b>" not in hostile
 

@@ -44,10 +44,12 @@ class RenderNet(nn.Module):
         if not self.skip:
             return drawn
         keep = torch.sigmoid(drawn[:, 3:])  # (N, 1, H, W): how much of the sharp input stays
-        reach = self.smooth // 2
-        padded = F.pad(image, (reach,) * 4, mode="replicate")
-        smooth = F.avg_pool2d(padded, self.smooth, stride=1)  # (N, 3, H, W)
-        return keep * image + (1 - keep) * (smooth + drawn[:, :3])
+        return keep * image + (1 - keep) * (self.smoothed(image) + drawn[:, :3])
+
+    def smoothed(self, image: Tensor) -> Tensor:
+        """Return the mean over squares of `self.smooth` pixels; keeps the shape (N, 3, H, W)."""
+        padded = F.pad(image, (self.smooth // 2,) * 4, mode="replicate")
+        return F.avg_pool2d(padded, self.smooth, stride=1)
 
     def forward(self, image: Tensor, extra: list[Tensor] | None = None) -> Tensor:
         maps = self.encode(image)

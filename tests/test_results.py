@@ -1,0 +1,56 @@
+"""The numbers that README and book quote are those of data/results, and the promises hold."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bradcn_nb.errors import DataError
+from bradcn_nb.models import read_metadata
+from bradcn_nb.experiments import weights_path
+from bradcn_nb.labels import weights_hash
+from bradcn_nb.results import result
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_result_looks_a_value_up_and_names_what_is_missing() -> None:
+    assert result("mini.n") == 80
+    assert result("mini.differences.psnr.input.mean") > 0
+    with pytest.raises(DataError, match="no-such.json"):
+        result("no-such.psnr")
+    with pytest.raises(DataError, match="no_such_key"):
+        result("mini.no_such_key")
+
+
+@pytest.mark.parametrize("name", ["mini", "full-size", "skip"])
+def test_results_are_those_of_the_bundled_weights(name: str) -> None:
+    assert result(f"{name}.made.weights_sha256") == weights_hash(weights_path())
+
+
+def test_the_weights_say_what_made_them_and_are_small() -> None:
+    about = read_metadata(weights_path())
+    assert about["preset"] == "mini" and about["seed"] == "0" and about["stage"] == "stage2b"
+    assert len(about["commit"]) >= 40 and '"stages"' in about["config"]
+    assert weights_path().stat().st_size < 15e6
+
+
+def test_the_model_beats_its_input_by_what_was_asked() -> None:
+    gain = "mini.differences.psnr"
+    assert result(f"{gain}.input.low") >= 5.0
+    assert result(f"{gain}.input_half.low") >= 3.0
+    assert result(f"{gain}.render_only.low") > 0
+
+
+def test_readme_quotes_the_results() -> None:
+    rows = re.findall(r"^\| .*? \| ([\d.]+) \| ([\d.]+) \| <!-- (\w*) -->$", README, re.MULTILINE)
+    assert len(rows) == 4
+    for psnr, ssim, suffix in rows:
+        ending = f"_{suffix}" if suffix != "model" else ""
+        assert psnr == f"{result(f'mini.psnr{ending}'):.2f}"
+        assert ssim == f"{result(f'mini.ssim{ending}'):.3f}"
+    quoted = re.findall(r"([\d.]+)<!-- (full-size|real|skip)((?:\.\w+)+) -->", README)
+    assert len(quoted) >= 6
+    for number, name, key in quoted:
+        digits = len(number.partition(".")[2])
+        assert number == f"{result(name + key):.{digits}f}", name + key
