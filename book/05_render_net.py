@@ -112,8 +112,8 @@ mini, paper = preset("mini").model, preset("paper").model
 # read the block's output shape, its parameters and its sentence in the paper. The two buttons switch
 # between the book's `mini` net and the `paper` net.
 #
-# The shapes are not typed in. The next cell asks the net for them: it hangs a hook on each part and sends
-# a picture through. It does so on PyTorch's `meta` device, where a tensor has a shape but no numbers.
+# The shapes are not typed in. The next two cells ask the net for them: they hang a hook on each part and send
+# a picture through. They do so on PyTorch's `meta` device, where a tensor has a shape but no numbers.
 # So the paper's net of over 100 million parameters costs nothing here.
 
 
@@ -138,6 +138,7 @@ def parts(net: RenderNet) -> dict[str, list]:
     return named | {"head": [d.head]}
 
 
+# %%
 def census(cfg) -> dict[str, dict]:
     """For each block: the shape that comes out of it, and its number of parameters."""
     found = {}
@@ -226,6 +227,7 @@ def diagram() -> str:
 
 # %% tags=["hide-input"]
 PAGE = """<div class="interactive" id="rn"><style>
+#rn {background:var(--pst-color-background, transparent); padding:.5em}
 #rn .scroll {overflow-x:auto} #rn svg {width:100%; min-width:560px; max-width:680px; display:block}
 #rn svg > path {stroke:currentColor; fill:none; stroke-opacity:.6} #rn text {fill:currentColor; font:14px sans-serif}
 #rn g[role=button] {cursor:pointer; outline:none} #rn g:hover rect {fill-opacity:.32}

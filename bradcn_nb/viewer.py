@@ -119,12 +119,15 @@ def _click_map(disparity: np.ndarray, focus_m: Sequence[float]) -> list[str]:
     return ["".join(DIGITS[index] for index in row) for row in nearest]
 
 
-# Colours come from the page around it, so that it reads in light and dark themes alike.
+# Colours come from the page around it, so that it reads in light and dark themes alike (in dark mode
+# the book's theme puts a light ground under any HTML output, and dims pictures).
 _PAGE = Template("""
 <style>
-#$id { max-width: 720px; font: inherit; line-height: 1.4; }
+#$id { max-width: 720px; font: inherit; line-height: 1.4; color: var(--pst-color-text-base, inherit);
+  background: var(--pst-color-background, transparent); }
 #$id .picture { position: relative; cursor: crosshair; touch-action: manipulation; }
-#$id .picture img { display: block; width: 100%; height: auto; margin: 0; }
+#$id .picture img { display: block; width: 100%; height: auto; margin: 0; padding: 0;
+  border-radius: 0; filter: none; }
 #$id .picture:focus-visible, #$id input:focus-visible { outline: 3px solid #d55e00; outline-offset: 2px; }
 #$id .mark { position: absolute; width: 22px; height: 22px; margin: -11px 0 0 -11px; display: none;
   border: 2px solid #fff; border-radius: 50%; box-shadow: 0 0 0 2px #000; pointer-events: none; }

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from bradcn_nb.errors import DataError
-from bradcn_nb.models import read_metadata
 from bradcn_nb.experiments import weights_path
 from bradcn_nb.labels import weights_hash
+from bradcn_nb.models import read_metadata
 from bradcn_nb.results import result
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")

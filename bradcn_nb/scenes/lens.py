@@ -47,12 +47,12 @@ def aperture_samples(count: int) -> np.ndarray:
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
 
 
-def largest_radius(
-    layers: Sequence[Layer], height: int, width: int, blur: float, focus: float
-) -> float:
-    """Return the radius in pixels of the largest blur disc that `layers` show inside the frame.
+def default_samples(
+    layers: Sequence[Layer], height: int, width: int, focus_m: float, camera: Camera
+) -> int:
+    """Return how many points of the aperture show no banding: one per pixel of the largest disc.
 
-    `blur` is `optics.blur_scale`, `focus` the inverse focus distance in 1/m.
+    The disc is the largest that `layers` show inside the frame; at least 64 points, at most 512.
     """
     largest = 0.0
     for layer in layers:
@@ -61,9 +61,10 @@ def largest_radius(
         h, w = layer.rgba.shape[:2]
         xs = np.clip([x0, x0 + w], 0, width)
         ys = np.clip([y0, y0 + h], 0, height)
-        inverse = a * xs[None, :] + b * ys[:, None] + c
-        largest = max(largest, float(np.abs(np.maximum(inverse, 0) - focus).max()))
-    return largest * blur * height
+        inverse = np.maximum(a * xs[None, :] + b * ys[:, None] + c, 0)
+        largest = max(largest, float(np.abs(inverse - 1 / focus_m).max()))
+    radius = largest * blur_scale(focus_m, camera) * height
+    return int(np.clip(math.pi * radius**2, 64, 512))
 
 
 def composite(
@@ -105,13 +106,11 @@ def lens_view(
 ) -> np.ndarray:
     """Return the (height, width, 3) linear picture that the lens makes, focused at `focus_m` metres.
 
-    `samples`: points of the aperture; by default one per pixel of the largest blur disc, and at
-    least 64. Source: thin-lens camera, Potmesil and Chakravarty 1981; layers as DESIGN of the data.
+    `samples`: points of the aperture, `default_samples` of them unless given. Source: thin-lens camera,
+    Potmesil and Chakravarty 1981, on planar layers.
     """
+    samples = samples or default_samples(layers, height, width, focus_m, camera)
     blur = blur_scale(focus_m, camera)
-    if samples is None:
-        radius = largest_radius(layers, height, width, blur, 1 / focus_m)
-        samples = int(np.clip(math.pi * radius**2, 64, 512))
     total = np.zeros((height, width, 3), np.float32)
     for point in aperture_samples(samples):
         total += composite(layers, height, width, point * blur * height, 1 / focus_m)
