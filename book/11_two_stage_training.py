@@ -158,12 +158,12 @@ def row(chosen, stage):
 
 head = "preset stage net data epochs batch steps rate schedule loss frozen".split()
 table = [row(chosen, stage) for chosen in (mini, paper) for stage in chosen.stages]
-style = "style='padding:0.1em 0.5em;white-space:nowrap'"
+style = "style='padding:0.1em 0.4em;white-space:nowrap'"
 lines = ["".join(f"<td {style}>{cell}</td>" for cell in cells) for cells in table]
 header = "".join(f"<th {style}>{name}</th>" for name in head)
 body = "".join(f"<tr>{line}</tr>" for line in lines)
 HTML(
-    f"<div style='overflow-x:auto'><table style='width:auto'><tr>{header}</tr>{body}</table></div>"
+    f"<div style='overflow-x:auto'><table style='width:auto;font-size:0.8em'><tr>{header}</tr>{body}</table></div>"
 )
 
 # %% [markdown]

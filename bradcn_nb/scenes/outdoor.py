@@ -1,7 +1,7 @@
 """Outdoor scenes with a subject in focus, as in EBB!: subject, ground, middle ground, background, sky.
 
 The camera is EBB!'s: 50 mm at f/1.8 before a 14.9 mm high sensor, focused on a subject that is
-0.75 to 2.4 m away, so a distant point turns into a disc of 3 to 13 % of the image height.
+0.75 to 1.7 m away, so a distant point turns into a disc of 6 to 13 % of the image height.
 """
 
 import numpy as np
@@ -218,13 +218,8 @@ def outdoor_scene(seed: int) -> Scene:
     """Return the outdoor scene of a seed; the same seed is the same scene at every size."""
     rng = np.random.default_rng([seed, 7])
     near = rng.random() < 0.3
-    focus = float(
-        np.exp(
-            rng.uniform(np.log(0.75), np.log(1.1))
-            if near
-            else rng.uniform(np.log(1.1), np.log(2.4))
-        )
-    )
+    low, high = (0.75, 1.0) if near else (1.0, 1.7)
+    focus = float(np.exp(rng.uniform(np.log(low), np.log(high))))
     return Scene(
         seed, _recipe(focus), CAMERA, focus, brightness=float(rng.uniform(0.09, 0.20)), noise=0.004
     )

@@ -122,7 +122,7 @@ def foliage_wall(p: Painter, z: float, top: float, bottom: float, light: float) 
             (-1.1, top + 0.12, 1.1, bottom),
             far,
             haze=0.05,
-            repeat=(3, 2),
+            repeat=(2, 1.4),
         )
     for depth, tone in ((z + 1, 0.6), (z, 1.0)):
         x = -1.15
@@ -154,7 +154,7 @@ def building(p: Painter, z: float, light: float) -> None:
     left = rng.uniform(-1.3, 0.1)
     right = left + rng.uniform(0.8, 2.2)
     top = rng.uniform(-0.9, -0.1)
-    tile = rng.uniform(0.35, 0.8) if name.startswith("facade") else rng.uniform(0.15, 0.3)
+    tile = rng.uniform(0.35, 0.8) if name.startswith("facade") else rng.uniform(0.3, 0.6)
     slant = rng.uniform(-0.35, 0.35) * z
     repeat = ((right - left) / tile, (0.9 - top) / tile)
     p.upright(
@@ -187,8 +187,8 @@ def paint_ground(
     """Paint the ground, `height_m` below the camera, which looks down by `pitch` radians."""
     rng = p.rng
     name, palette, size = [
-        ("grass", GREENS, 0.5), ("gravel", GREYS, 0.35), ("paving", GREYS, 1.4), ("cobbles", GREYS, 1.0),
-        ("asphalt", GREYS, 0.6), ("litter", BROWNS, 0.5), ("planks", BROWNS, 0.9), ("bricks", WALLS, 1.0),
+        ("grass", GREENS, 1.0), ("gravel", GREYS, 0.8), ("paving", GREYS, 1.8), ("cobbles", GREYS, 1.6),
+        ("asphalt", GREYS, 1.2), ("litter", BROWNS, 1.0), ("planks", BROWNS, 1.4), ("bricks", WALLS, 1.6),
     ][rng.integers(8)]  # fmt: skip
     down = np.array([0, np.cos(pitch), np.sin(pitch)])
     ahead = np.array([0, -np.sin(pitch), np.cos(pitch)])

@@ -26,13 +26,13 @@ def foliage(kind: int) -> Pyramid:
     dense = kind % 2 == 0
     for step, tone in enumerate((0.15, 0.4, 0.9, 1.6)):
         colour = GREENS[kind % 3] * tone
-        for _ in range(900):
+        for _ in range(260):
             x, y = rng.uniform(0.03, 0.97, 2)
             d = field[int(y * SIZE), int(x * SIZE)] - 2.2 * max(
                 0, 2 * np.hypot(x - 0.5, y - 0.5) - 0.75
             )
             if d > (-0.9 if dense else -0.25) + 0.25 * step:
-                length = rng.uniform(0.016, 0.038)
+                length = rng.uniform(0.04, 0.09)
                 lit = jitter(rng, colour, 0.35)
                 if rng.random() < 0.012 * step:  # a leaf that mirrors or lets through the sun
                     lit = rng.uniform(0.6, 2.5) * np.array([0.9, 1.0, 0.75])
@@ -132,16 +132,16 @@ def twig(kind: int) -> Pyramid:
     _branch(
         sketch,
         rng,
-        np.array([0.0, rng.uniform(0.3, 0.7)]),
+        np.array([0.0, rng.uniform(0.4, 0.6)]),
         rng.normal(0, 0.3),
-        rng.uniform(0.6, 0.9),
+        rng.uniform(0.4, 0.5),
         0.014,
         pick(rng, BROWNS) * 0.6,
         0.8,
     )
     green = pick(rng, GREENS)
     for _ in range(14):
-        base = np.array([rng.uniform(0.1, 0.9), rng.uniform(0.25, 0.75)])
+        base = np.array([rng.uniform(0.05, 0.6), rng.uniform(0.35, 0.65)])
         leaf(
             sketch,
             base,

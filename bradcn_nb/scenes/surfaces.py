@@ -147,7 +147,7 @@ def draw(surface: Surface, view: View) -> Layer | None:
         np.linalg.det(np.vstack([texture_map, inverse]))
     )  # the Jacobian's is this times z^3
     area = np.float32(determinant * texels / scale**2) * z**3  # texels under one pixel
-    colour = _sample(surface.texture, s, t, 0.5 * np.log2(np.maximum(area, 1e-6)) - 0.3)
+    colour = _sample(surface.texture, s, t, 0.5 * np.log2(np.maximum(area, 1e-6)) + 0.1)
     alpha = _coverage(polygon, xs, ys)[..., None]
     light = surface.tint
     if surface.shade is not None:

@@ -269,7 +269,10 @@ def _loader(job: Job, accelerator: Accelerator, epoch: int, done: int) -> DataLo
         pin_memory=accelerator.device.type == "cuda",
         generator=torch.Generator().manual_seed(0),  # leaves the global generator alone
     )
-    return accelerator.prepare_data_loader(loader)
+    loader = accelerator.prepare_data_loader(loader)
+    # Accelerate's loader counts its own epochs, from 0 as it is new, and hands them to the data set.
+    loader.set_epoch(epoch)
+    return loader
 
 
 def _gather(accelerator: Accelerator, pending: list, stop: StopSignal) -> tuple[list[float], bool]:

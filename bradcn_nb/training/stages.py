@@ -12,9 +12,8 @@ from bradcn_nb.labels import LabelSet
 from bradcn_nb.models import ADCN, BRADCN, DepthNet, load_weights
 from bradcn_nb.presets import Preset, Stage, data_root
 
-STAGE0_FIRST_SEED = (
-    10_000_000  # far from the seeds of the bundled sets, whose pictures it never sees
-)
+# Far from the seeds of the bundled sets, whose pictures stage 0 never sees.
+STAGE0_FIRST_SEED = 10_000_000
 STAGE0_CHECK_SEED = 9_000_000
 CHECK_ITEMS = 16  # pictures of the test split that are scored after every epoch
 CACHE_BYTES = 1 << 30  # a data set that fits is kept in memory after its first reading
