@@ -73,7 +73,8 @@ data: $(STAMP)
 	$(PY) -m bradcn_nb data make --out data
 
 weights: $(STAMP)
-	$(PY) -m bradcn_nb train --preset mini --run runs/mini
+	$(PY) -m bradcn_nb train stage0 --preset mini --run runs/mini --workers 2 --threads 1
+	$(PY) -m bradcn_nb train --preset mini --run runs/mini --threads 2
 	$(PY) -m bradcn_nb.training.bundle runs/mini data/weights
 
 results: $(STAMP)

@@ -691,7 +691,7 @@ HTML(slider(strips, alt))
 # %% [markdown]
 # Things to look for:
 #
-# - The very first outputs are not noise. mini adds its output to its input, so it *starts* sharp and has to learn
+# - The very first outputs are not noise. mini mixes its input into its output, so it *starts* sharp and has to learn
 #   where to blur. The full-size net of the paper has no such path.
 # - The middle column does not move: the ADCN is frozen. Does the depth column move? Nobody asks it to stay depth. Only the
 #   picture is judged.

@@ -113,6 +113,21 @@ def test_all_stages_in_order(tmp_path, folders, monkeypatch):
     assert {file: file.stat().st_mtime_ns for file in run.glob("stage*/*.safetensors")} == times
 
 
+def test_every_epoch_trains_on_its_own_items(tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "Scenes", FakeScenes)
+    seen, compare = [], loop.compare
+
+    def noted(stage, net, batch):
+        if net.training:
+            seen.extend(int(name) for name in batch["id"])
+        return compare(stage, net, batch)
+
+    monkeypatch.setattr(loop, "compare", noted)
+    train(tiny_preset(epochs=2), "stage0", tmp_path / "run", threads=1, progress=False)
+    first = stages.STAGE0_FIRST_SEED
+    assert sorted(seen) == list(range(first, first + 2 * 8))  # two epochs of 8 new scenes each
+
+
 def test_worker_processes_change_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(stages, "Scenes", FakeScenes)
     tiny = tiny_preset()
