@@ -87,11 +87,11 @@ cv2.setNumThreads(1)
 # > (Liu et al. 2023, abstract)
 #
 # Here is one scene, twice. On the left everything is sharp, as through a pinhole. On the right the same
-# scene went through a lens, focused on the daisy. Both were computed. We know the distance of every
+# scene went through a lens, focused on the lamp. Both were computed. We know the distance of every
 # pixel, so we can ask how the two pictures differ.
 
-# %% mystnb={"image": {"alt": "Two pictures of a daisy before a stone ball, a hedge and the sky. Left, all sharp. Right, only the daisy is sharp, the hedge is soft and three bright spots have become round discs."}}
-scene = outdoor_scene(7007)
+# %% mystnb={"image": {"alt": "Two pictures of a globe lamp before white flowers, a hedge and the sky. Left, all sharp. Right, only the lamp is sharp, flowers and hedge are soft, and bright leaves have become round discs."}}
+scene = outdoor_scene(7014)
 sharp, bokeh, depth = scene.pair(192, 288)
 print("pictures", sharp.shape, bokeh.shape, "  depth", depth.shape)
 grid([sharp, bokeh], ["everything sharp", f"a lens, focused at {scene.focus_m:.3g} m"])
@@ -99,9 +99,9 @@ grid([sharp, bokeh], ["everything sharp", f"a lens, focused at {scene.focus_m:.3
 # %% [markdown]
 # Look at three places.
 #
-# 1. **The hedge** is soft. The daisy is not. Blur depends on distance.
-# 2. **Tiny glints** in the hedge and the sky became round discs of even brightness.
-# 3. **The outline of the daisy** stays crisp, although soft things lie right behind it.
+# 1. **The hedge** is soft. The lamp is not. Blur depends on distance.
+# 2. **Tiny glints** in the hedge became round discs of even brightness.
+# 3. **The outline of the lamp** stays crisp, although soft things lie right behind it.
 #
 # The rest of this chapter explains these three, in this order.
 
@@ -286,7 +286,7 @@ plt.show()
 # A depth map $(H, W)$ becomes a disparity map $(H, W)$, and with one multiplication a map of blur radii in
 # pixels, again $(H, W)$. The picture itself is $(H, W, 3)$.
 
-# %% mystnb={"image": {"alt": "Three maps of the daisy scene. Disparity is highest on the daisy. The blur diameter is zero on the daisy and largest in the hedge and the sky."}}
+# %% mystnb={"image": {"alt": "Three maps of the lamp scene. Disparity is highest on the lamp. The blur diameter is zero on the lamp and largest in the hedge and the sky."}}
 height, width = depth.shape
 disparity = 1 / depth
 radius_px = height * blur_scale(scene.focus_m, scene.camera) * np.abs(disparity - 1 / scene.focus_m)
@@ -326,16 +326,16 @@ photograph = studio(scene, 160, 240)
 # %% [markdown]
 # **The aperture.** The diameter $c$ is proportional to $A = f/N$. Twice the f-number, half the disc.
 
-# %% mystnb={"image": {"alt": "The daisy scene four times, at f/1.8, f/2.8, f/5.6 and f/16. The background gets sharper from picture to picture; at f/16 all is nearly sharp."}}
+# %% mystnb={"image": {"alt": "The lamp scene four times, at f/1.8, f/2.8, f/5.6 and f/16. The background gets sharper from picture to picture; at f/16 all is nearly sharp."}}
 f_numbers = (1.8, 2.8, 5.6, 16)
 grid([photograph(scene.focus_m, n) for n in f_numbers], [f"f/{n:g}" for n in f_numbers], columns=2)
 
 # %% [markdown]
-# **The focus.** Here the sensor moves and the sharp distance with it. Focus on the ball behind the daisy, then
-# on the hedge. Now the daisy is the soft thing, and it spreads over what is behind it.
+# **The focus.** Here the sensor moves and the sharp distance with it. Focus on the flowers behind the lamp,
+# then on the hedge. Now the lamp is the soft thing, and it spreads over what is behind it.
 
-# %% mystnb={"image": {"alt": "The daisy scene focused at three distances. First the daisy is sharp, then the stone ball, then the hedge with a soft daisy before it."}}
-distances = (scene.focus_m, 2.6, 12.0)
+# %% mystnb={"image": {"alt": "The lamp scene focused at three distances. First the lamp is sharp, then the flowers, then the hedge with a soft lamp before it."}}
+distances = (scene.focus_m, 2.79, 5.85)
 grid([photograph(z, 1.8) for z in distances], [f"focus at {z:.2g} m" for z in distances])
 
 # %% [markdown]
