@@ -38,9 +38,9 @@ from bradcn_nb.scenes import outdoor_scene
 from bradcn_nb.training.run import commit, versions
 from bradcn_nb.upsample import upsample_bilinear, upsample_stack
 
-FULL_SIZE_SEED, FULL_SIZE_SCENES = 3_000_000, 6  # scenes that no training and no tuning has seen
+FULL_SIZE_SEED, FULL_SIZE_SCENES = 3_000_000, 4  # scenes that no training and no tuning has seen
 FULL_SIZE = (8 * EBB_SIZE[0], 8 * EBB_SIZE[1])
-FULL_SIZE_SAMPLES = 160
+FULL_SIZE_SAMPLES = 128
 SHARP_PX = 1.0  # a circle of confusion below this many pixels counts as in focus
 
 UPSAMPLERS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
