@@ -17,6 +17,7 @@ from bradcn_nb.presets import ModelConfig, preset
 from bradcn_nb.upsample import HIGHLIGHTS, guided_upsample, upsample_stack
 
 LARGEST_DISC = 0.15  # radius in short sides; more is no picture any more, only slow
+NEAREST_M = 0.35  # metres; a 50 mm lens focuses no nearer
 FOCUS_WINDOW = 0.01  # half the side of the square that is focused on, in short sides
 
 
@@ -80,14 +81,15 @@ def net_bokeh(photo: np.ndarray, model: nn.Module, cfg: ModelConfig) -> np.ndarr
 def depth_of(photo: np.ndarray, model: nn.Module, cfg: ModelConfig) -> np.ndarray:
     """Depth (H,W) in metres of a photograph (H,W,3) by the model's depth net, brought to its edges.
 
-    Disparity is what is enlarged, because a slanted plane is linear in it and blur is, too.
+    Disparity is what is enlarged, because a slanted plane is linear in it and blur is, too. Nothing is
+    nearer than `NEAREST_M`: fine-tuning for pictures (stage 2) lets the depth net drift beyond it.
     """
     tensor, rows, columns = _net_input(photo, cfg)
     with torch.inference_mode():
         metres = model.depth_net(tensor)
     disparity = 1 / np.maximum(metres[0, 0, :rows, :columns].float().cpu().numpy(), 1e-3)
     fine = guided_upsample(disparity.astype(np.float32), photo)
-    return 1 / np.clip(fine, disparity.min(), disparity.max())
+    return np.maximum(1 / np.clip(fine, disparity.min(), disparity.max()), NEAREST_M)
 
 
 def render_lens(
