@@ -142,7 +142,7 @@ def render(options: argparse.Namespace) -> None:
 
     _use_threads(options.threads)
     model = None
-    if options.weights or renderer == "bradcn" or options.depth is None:
+    if options.weights or renderer == "bradcn" or options.preset != "mini":
         model = load_bradcn(options.preset, options.weights)
     render_photo(
         options.photo,

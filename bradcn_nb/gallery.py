@@ -13,7 +13,7 @@ from PIL import Image
 from bradcn_nb.data import EBB, to_tensor
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.files import write_atomically
-from bradcn_nb.models import BRADCN, load_bradcn
+from bradcn_nb.models import BRADCN, load_bradcn, load_depth_net
 from bradcn_nb.presets import data_root, preset
 from bradcn_nb.rendering import depth_of, render_bradcn, render_lens
 
@@ -64,7 +64,7 @@ def overview(model: BRADCN) -> bytes:
 
 def photographs(model: BRADCN) -> bytes:
     """Return a JPEG: per photograph the original, the net's bokeh and the lens renderer's."""
-    cfg, rows = preset("mini").model, []
+    cfg, depth_net, rows = preset("mini").model, load_depth_net(), []
     flower = sklearn.datasets.load_sample_image("flower.jpg")
     for picture in (
         skimage.data.chelsea(),
@@ -73,7 +73,7 @@ def photographs(model: BRADCN) -> bytes:
         flower,
     ):
         photo = picture.astype(np.float32) / 255
-        lens = render_lens(photo, depth_of(photo, model, cfg))
+        lens = render_lens(photo, depth_of(photo, depth_net, cfg))
         rows.append([photo, render_bradcn(photo, model, cfg), lens])
     return _table(rows)
 

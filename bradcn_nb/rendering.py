@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bradcn_nb.errors import BradcnError, DataError, PhotoError
-from bradcn_nb.models.weights import load_bradcn
+from bradcn_nb.models.weights import load_bradcn, load_depth_net
 from bradcn_nb.optics import Camera, blur_scale, render_layered
 from bradcn_nb.photos import check_output, read_depth, read_photo, write_photo
 from bradcn_nb.presets import ModelConfig, preset
@@ -35,8 +35,9 @@ def render_photo(
 
     `renderer` "bradcn": the net decides what is sharp. "lens": `focus` (x, y) in pixels is sharp, or
     without it what `default_focus` finds, through a lens of f-number `aperture`, by the depth map
-    `depth` (see `read_depth`) or else by the model's depth net. `model` is a BRADCN, by default the
-    bundled mini one; `cfg` is its configuration, by default mini's. Raises PhotoError for pictures
+    `depth` (see `read_depth`) or else by the depth net of `model`. `model` is a BRADCN; without it "bradcn"
+    takes the bundled mini one and "lens" mini's depth net before stage 2. `cfg` is its configuration,
+    by default mini's. Raises PhotoError for pictures
     that cannot be read or written and a focus outside the picture, DataError for a bad depth map,
     BradcnError for an unknown renderer or an impossible aperture. All names are checked before work.
     """
@@ -53,13 +54,13 @@ def render_photo(
             f"give X below {width} and Y below {height}"
         )
     given = None if depth is None else read_depth(depth, (height, width))
-    if model is None and (renderer == "bradcn" or given is None):
-        model = load_bradcn()
     cfg = cfg or preset("mini").model
     if renderer == "bradcn":
-        rgb = render_bradcn(photo.rgb, model, cfg)
+        rgb = render_bradcn(photo.rgb, model or load_bradcn(), cfg)
     else:
-        metres = depth_of(photo.rgb, model, cfg) if given is None else given
+        metres = given
+        if metres is None:
+            metres = depth_of(photo.rgb, model.depth_net if model else load_depth_net(), cfg)
         rgb = render_lens(photo.rgb, metres, focus, aperture)
     write_photo(out, dataclasses.replace(photo, rgb=rgb))
 
@@ -78,15 +79,15 @@ def net_bokeh(photo: np.ndarray, model: nn.Module, cfg: ModelConfig) -> np.ndarr
     return np.ascontiguousarray(np.clip(net, 0, 1))
 
 
-def depth_of(photo: np.ndarray, model: nn.Module, cfg: ModelConfig) -> np.ndarray:
-    """Depth (H,W) in metres of a photograph (H,W,3) by the model's depth net, brought to its edges.
+def depth_of(photo: np.ndarray, depth_net: nn.Module, cfg: ModelConfig) -> np.ndarray:
+    """Depth (H,W) in metres of a photograph (H,W,3) by a depth net, brought to its edges.
 
     Disparity is what is enlarged, because a slanted plane is linear in it and blur is, too. Nothing is
     nearer than `NEAREST_M`: fine-tuning for pictures (stage 2) lets the depth net drift beyond it.
     """
     tensor, rows, columns = _net_input(photo, cfg)
     with torch.inference_mode():
-        metres = model.depth_net(tensor)
+        metres = depth_net(tensor)
     disparity = 1 / np.maximum(metres[0, 0, :rows, :columns].float().cpu().numpy(), 1e-3)
     fine = guided_upsample(disparity.astype(np.float32), photo)
     return np.maximum(1 / np.clip(fine, disparity.min(), disparity.max()), NEAREST_M)

@@ -101,7 +101,7 @@ def test_guided_upsample_follows_edges():
 def test_any_size(photo, shape):
     picture = np.ascontiguousarray(np.resize(photo, (512, 512, 3))[: shape[0], : shape[1]])
     assert render_bradcn(picture, StandIn(), CFG).shape == picture.shape
-    metres = depth_of(picture, StandIn(), CFG)
+    metres = depth_of(picture, StandIn().depth_net, CFG)
     assert metres.shape == shape and metres.min() >= 0.99 and metres.max() <= 4.01
 
 
@@ -110,7 +110,7 @@ def test_the_real_net_fits(photo):
     model = BRADCN(CFG).eval()
     out = render_bradcn(photo[:300, :500], model, CFG)
     assert out.shape == (300, 500, 3) and 0 <= out.min() and out.max() <= 1
-    assert depth_of(photo[:300, :500], model, CFG).min() > 0
+    assert depth_of(photo[:300, :500], model.depth_net, CFG).min() > 0
 
 
 def test_lens_focus_and_aperture(photo):

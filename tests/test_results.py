@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from bradcn_nb.errors import DataError
 from bradcn_nb.experiments import weights_path
 from bradcn_nb.labels import weights_hash
-from bradcn_nb.models import read_metadata
+from bradcn_nb.models import load_depth_net, read_metadata
 from bradcn_nb.results import result
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
@@ -33,6 +34,15 @@ def test_the_weights_say_what_made_them_and_are_small() -> None:
     assert about["preset"] == "mini" and about["seed"] == "0" and about["stage"] == "stage2b"
     assert len(about["commit"]) >= 40 and '"stages"' in about["config"]
     assert weights_path().stat().st_size < 15e6
+
+
+def test_the_lens_renderer_has_the_depth_net_of_stage_0() -> None:
+    path = weights_path().with_name("depth-mini.safetensors")
+    assert read_metadata(path)["stage"] == "stage0"
+    assert path.stat().st_size + weights_path().stat().st_size < 15e6
+    with torch.inference_mode():
+        metres = load_depth_net()(torch.rand(1, 3, 64, 96))
+    assert 0.3 < metres.min() and metres.max() < 7.3
 
 
 NOT_REACHED = "not reached by the bundled training; the README and chapter 11 print what is"

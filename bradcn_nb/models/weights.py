@@ -10,6 +10,7 @@ from torch import nn
 
 from bradcn_nb.errors import WeightsError
 from bradcn_nb.models.bradcn import BRADCN
+from bradcn_nb.models.depth_net import DepthNet
 from bradcn_nb.presets import data_root, preset
 
 FORMAT = "bradcn-weights-1"
@@ -85,6 +86,17 @@ def load_weights(path: str | Path, module: nn.Module, preset_name: str) -> dict[
         )
     module.load_state_dict(tensors)
     return about
+
+
+def load_depth_net() -> DepthNet:
+    """Return mini's depth net as stage 0 left it, ready for use (eval mode, CPU).
+
+    BRADCN's own is fine-tuned for pictures in stage 2 and no longer says metres (ledger id
+    "freezing"). Raises WeightsError when the bundled file is missing or damaged.
+    """
+    net = DepthNet(preset("mini").model)
+    load_weights(data_root() / "weights" / "depth-mini.safetensors", net, "mini")
+    return net.eval()
 
 
 def load_bradcn(preset_name: str = "mini", path: str | Path | None = None) -> BRADCN:

@@ -2,7 +2,7 @@
 
     python -m bradcn_nb.training.bundle runs/mini data/weights
 
-writes `bradcn-mini.safetensors`, `logs/STAGE.csv` and `samples/STAGE-epoch-NNN.jpg` below data/weights.
+writes `bradcn-mini.safetensors`, `depth-mini.safetensors` (stage 0's), `logs/STAGE.csv` and `samples/STAGE-epoch-NNN.jpg` below data/weights.
 The weights are kept as 16-bit floats: half the bytes, and a picture changes by less than 1/255.
 """
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 from bradcn_nb.errors import BradcnError, RunError
 from bradcn_nb.files import write_atomically
-from bradcn_nb.models import BRADCN, load_weights, read_metadata, save_weights
+from bradcn_nb.models import BRADCN, DepthNet, load_weights, save_weights
 from bradcn_nb.presets import Preset, Stage, preset
 
 JPEG_QUALITY = 82  # a strip of four pictures is then some 40 kB
@@ -50,19 +50,21 @@ def bundle(run_dir: Path, out_dir: Path, stages: tuple[Stage, ...]) -> list[Path
     return list(made)
 
 
-def keep_weights(preset: Preset, run_dir: Path, out_dir: Path) -> Path:
-    """Copy a run's BRADCN with its metadata as 16-bit floats; return the new file.
+def keep_weights(preset: Preset, run_dir: Path, out_dir: Path) -> list[Path]:
+    """Copy a run's BRADCN and stage 0's depth net, with their metadata, as 16-bit floats; return the files.
 
     Raises WeightsError when the run has no finished weights of this preset.
     """
-    final = run_dir / "bradcn.safetensors"
-    model = BRADCN(preset.model)
-    load_weights(final, model, preset.name)
     known = ("stage", "steps", "seed", "config", "commit", "versions", "log_sha256")
-    metadata = {key: value for key, value in read_metadata(final).items() if key in known}
-    kept = out_dir / f"bradcn-{preset.name}.safetensors"
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    save_weights(model, kept, preset.name, half=True, **metadata)
+    kept = []
+    for name, net, file in (
+        ("bradcn", BRADCN(preset.model), run_dir / "bradcn.safetensors"),
+        ("depth", DepthNet(preset.model), run_dir / "stage0" / "depth.safetensors"),
+    ):
+        about = load_weights(file, net, preset.name)
+        kept.append(out_dir / f"{name}-{preset.name}.safetensors")
+        metadata = {key: value for key, value in about.items() if key in known}
+        save_weights(net, kept[-1], preset.name, half=True, **metadata)
     return kept
 
 
@@ -80,7 +82,7 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         run_dir, out_dir, mini = Path(arguments[0]), Path(arguments[1]), preset("mini")
-        made = [keep_weights(mini, run_dir, out_dir), *bundle(run_dir, out_dir, mini.stages)]
+        made = [*keep_weights(mini, run_dir, out_dir), *bundle(run_dir, out_dir, mini.stages)]
     except BradcnError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
