@@ -258,16 +258,16 @@ for name, seeds in others.items():
 # Shapes: `Do` is (N, 1, H, W) in metres, so is `Dgt`, so is `De`. A depth camera has holes. There `Dgt` does
 # not exist, and neither does `De`. A boolean mask of the same shape says where.
 #
-# The bundled weights hold a depth net. One thing to know about it: it is the net **after** stage 2, which
-# fine-tuned it to make good pictures, not good depth. The labels of the real training came from the
-# depth net **before** stage 2. The equation is the same; the errors here are not.
+# The bundled BRADCN holds a depth net, too. But stage 2 has fine-tuned that one to make good pictures, not good
+# depth. So we take the depth net that stage 0 left, which is bundled beside it. The labels of the real training are
+# its errors.
 
 # %%
 from bradcn_nb.data import SUNRGBD
 from bradcn_nb.labels import depth_error
-from bradcn_nb.models import load_bradcn
+from bradcn_nb.models import load_bradcn, load_depth_net
 
-model = load_bradcn("mini")
+model, depth_net = load_bradcn("mini"), load_depth_net()
 small = dataclasses.replace(mini, data=dataclasses.replace(mini.data, sun_counts=(32, 16)))
 frames = {
     kind: SUNRGBD(data_root() / "mini-sun", "test", small.data.sun_counts, size=(64, 96), kind=kind)
@@ -276,7 +276,7 @@ frames = {
 batch = [frames["depth"][i] for i in range(3)]
 image, truth, known = (torch.stack([b[key] for b in batch]) for key in ("image", "depth", "mask"))
 with torch.no_grad():
-    predicted = model.depth_net(image)
+    predicted = depth_net(image)
 error, _ = depth_error(predicted, truth, known)
 print("Do ", tuple(predicted.shape), "  Dgt", tuple(truth.shape), "  De ", tuple(error.shape))
 
@@ -320,7 +320,7 @@ from bradcn_nb.models import save_weights
 from bradcn_nb.training import make_run_labels
 
 nets = {"depth": work / "depth.safetensors", "adcn": work / "adcn.safetensors"}
-save_weights(model.depth_net, nets["depth"], "mini")
+save_weights(depth_net, nets["depth"], "mini")
 save_weights(model.adcn, nets["adcn"], "mini")
 labels = make_run_labels(small, nets["depth"], out_dir=work / "labels", progress=False)
 
