@@ -195,7 +195,7 @@ class RoomScene:
         """
         image, depth = self.pinhole(height, width)
         rng = np.random.default_rng([self.seed, 12])
-        disparity = STEPS_M / depth + 0.5 * rng.standard_normal(depth.shape)
+        disparity = STEPS_M / depth + 0.2 * rng.standard_normal(depth.shape)  # then rounded
         raw = (STEPS_M / np.maximum(np.round(disparity), 1)).astype(np.float32)
         inverse = (1 / depth).astype(np.float32)
         shift = max(1, width // 64)
