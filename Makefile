@@ -72,9 +72,13 @@ test: lint unit notebooks browser
 data: $(STAMP)
 	$(PY) -m bradcn_nb data make --out data
 
-weights: $(STAMP)
+runs/data/.made: $(STAMP)
+	$(PY) -m bradcn_nb data make --out runs/data --pairs 3300
+	@touch $@
+
+weights: runs/data/.made
 	$(PY) -m bradcn_nb train stage0 --preset mini --run runs/mini --workers 2 --threads 1
-	$(PY) -m bradcn_nb train --preset mini --run runs/mini --threads 2
+	$(PY) -m bradcn_nb train --preset mini --run runs/mini --threads 2 --ebb runs/data/mini-ebb
 	$(PY) -m bradcn_nb.training.bundle runs/mini data/weights
 
 results: $(STAMP)

@@ -76,7 +76,15 @@ def _add_data(group) -> None:
         "make",
         commands.make_data,
         "Render mini-EBB and mini-SUN; the same seeds give the same bytes.",
-        "  python -m bradcn_nb data make --out data",
+        "  python -m bradcn_nb data make --out data\n"
+        "  python -m bradcn_nb data make --out runs/data --pairs 3300",
+    )
+    make.add_argument(
+        "--pairs",
+        type=natural,
+        default=540,
+        metavar="N",
+        help="mini-EBB's training pairs; default: 540, the bundled ones",
     )
     make.add_argument("--out", type=Path, default=Path("data"), help="folder; default: data")
     make.add_argument("--quiet", action="store_true", help="no progress bars")

@@ -18,7 +18,7 @@ def make_data(options: argparse.Namespace) -> None:
     """Handle `data make`."""
     from bradcn_nb.data import bundle
 
-    bundle.make(options.out, progress=not options.quiet)
+    bundle.make(options.out, options.pairs, progress=not options.quiet)
     print(f"{options.out}: mini-ebb and mini-sun are made")
 
 

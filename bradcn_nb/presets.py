@@ -52,6 +52,7 @@ class DataConfig:
     ebb: str | None  # name of the bundled set; None: the user names a folder
     sun: str | None
     train_size: tuple[int, int]  # (height, width); predictions are tested after bilinear x2
+    truth_scale: int  # stage 2's loss compares after bilinear enlargement by this, "mini-truth"
     sun_counts: tuple[int, int]  # (train, test) frames drawn from SUN RGB-D
     clip_m: float  # depths beyond this many metres are clipped
 
@@ -143,23 +144,23 @@ _PAPER_STAGES = (
 
 # Stage 0 stands in for the pretrained DPT, which has no such size (ledger "stage0").
 _MINI_STAGES = (
-    Stage("stage0", "depth", "scenes", 8, 5e-4, 8, samples_per_epoch=2000, schedule="cosine"),
+    Stage("stage0", "depth", "scenes", 16, 5e-4, 8, samples_per_epoch=2000, schedule="cosine"),
     Stage("stage1", "adcn", "labels", 30, 5e-4, 4, schedule="cosine"),
-    Stage("stage2a", "bradcn", "ebb", 22, 5e-4, 4, frozen=("adcn",), schedule="cosine"),
-    Stage("stage2b", "bradcn", "ebb", 8, 2.5e-4, 4, 1.0, 1.0, frozen=("adcn",), schedule="cosine"),
+    Stage("stage2a", "bradcn", "ebb", 12, 5e-4, 4, frozen=("adcn",), schedule="cosine"),
+    Stage("stage2b", "bradcn", "ebb", 4, 2.5e-4, 4, 1.0, 1.0, frozen=("adcn",), schedule="cosine"),
 )
 
 PRESETS: dict[str, Preset] = {
     "mini": Preset(
         name="mini",
         model=_MINI_MODEL,
-        data=DataConfig("mini-ebb", "mini-sun", (64, 96), sun_counts=(300, 60), clip_m=8.0),
+        data=DataConfig("mini-ebb", "mini-sun", (64, 96), 2, sun_counts=(300, 60), clip_m=8.0),
         stages=_MINI_STAGES,
     ),
     "colab": Preset(
         name="colab",
         model=_FULL_MODEL,
-        data=DataConfig(None, None, (256, 384), sun_counts=(6545, 700), clip_m=8.0),
+        data=DataConfig(None, None, (256, 384), 1, sun_counts=(6545, 700), clip_m=8.0),
         stages=_PAPER_STAGES,
     ),
     "paper": Preset(
@@ -169,6 +170,7 @@ PRESETS: dict[str, Preset] = {
             ebb=None,
             sun=None,
             train_size=(512, 768),  # Section IV-F
+            truth_scale=1,  # Section IV-F: the pairs are resized alike
             sun_counts=(6545, 700),  # Section IV-A
             clip_m=8.0,  # SUN RGB-D's own toolbox clips there
         ),

@@ -12,6 +12,7 @@ from test_resume import SIZE, tensors, tiny_preset, write_ebb, write_nets
 
 from bradcn_nb.data import encode_depth
 from bradcn_nb.errors import DataError, RunError, WeightsError
+from bradcn_nb.metrics import to_uint8, val294
 from bradcn_nb.models import BRADCN, load_weights, read_metadata
 from bradcn_nb.presets import preset
 from bradcn_nb.training import loop, stages, train, train_all
@@ -106,8 +107,9 @@ def test_all_stages_in_order(tmp_path, folders, monkeypatch):
         log = rows(run / stage.name / "log.csv")
         assert np.isfinite([float(row["loss"]) for row in log]).all()
         assert float(log[-1]["check"]) > 0
+        width = SIZE[1] * (tiny.data.truth_scale if stage.net == "bradcn" else 1)
         with Image.open(run / stage.name / "samples" / "epoch-001.png") as strip:
-            assert strip.size[0] % (SIZE[1] + 2) == SIZE[1]
+            assert strip.size[0] % (width + 2) == width
     times = {file: file.stat().st_mtime_ns for file in run.glob("stage*/*.safetensors")}
     assert train_all(tiny, run, **options) == final  # finished stages are skipped
     assert {file: file.stat().st_mtime_ns for file in run.glob("stage*/*.safetensors")} == times
@@ -163,6 +165,22 @@ def stage2(tmp_path, folders, tiny=None, **options):
     init = {net: nets / f"{net}.safetensors" for net in ("depth", "adcn")}
     settings = {"data": folders, "init": init, "threads": 1, "progress": False} | options
     return train(tiny, "stage2a", tmp_path / "run", **settings)
+
+
+def test_stage2_compares_after_the_protocols_enlargement(folders):
+    mini = preset("mini")
+    train_set = stages.ebb_set(mini, "train", folders["ebb"])
+    batch = {key: torch.stack([train_set[i][key] for i in range(2)]) for key in ("image", "bokeh")}
+    assert batch["image"].shape[-2:] == (64, 96) and batch["bokeh"].shape[-2:] == (128, 192)
+    net = BRADCN(mini.model).eval()
+    with torch.no_grad():
+        prediction, target, mask = stages.compare(mini.stage("stage2a"), net, batch)
+        drawn = net(batch["image"]).bokeh
+    assert target is batch["bokeh"] and mask is None
+    for picture, one in zip(prediction, drawn, strict=True):
+        np.testing.assert_array_equal(to_uint8(picture[None]), val294(one, 128, 192))
+    paper = preset("paper")
+    assert paper.data.truth_scale == preset("colab").data.truth_scale == 1
 
 
 def test_loss_that_is_not_finite(tmp_path, folders, monkeypatch):

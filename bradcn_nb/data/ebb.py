@@ -16,7 +16,8 @@ class EBB(FileDataset):
 
     `root` holds `original/N.jpg` and `bokeh/N.jpg` (or .png). N = 0..4399 is the training split,
     4400..4693 the test split (Val294), also when only some of the pairs are there. `size` = (h, w)
-    or None for the native size. `flip`, `seed`, `cache`: see `FileDataset`.
+    or None for the native size; `truth_scale` makes bokeh that many times as large (ledger:
+    mini-truth). `flip`, `seed`, `cache`: see `FileDataset`.
     Source: Section IV-A; ledger: augmentation. Raises DataError if a folder or a partner is
     missing, the split is empty, a picture is damaged or the sizes of a pair differ.
     """
@@ -27,6 +28,7 @@ class EBB(FileDataset):
         split: str = "train",
         size: Size | None = None,
         *,
+        truth_scale: int = 1,
         flip: bool = False,
         seed: int = 0,
         cache: bool = False,
@@ -35,6 +37,7 @@ class EBB(FileDataset):
         if split not in EBB_SPLITS:
             raise DataError(f"EBB! has no split {split!r}; use 'train' or 'test'")
         self.root, self.split, self.size = Path(root), split, size
+        self.truth_size = size and (size[0] * truth_scale, size[1] * truth_scale)
         ids = EBB_SPLITS[split]
         sharp, blurred = (self._numbered(name, ids) for name in ("original", "bokeh"))
         for have, lack, folder in ((sharp, blurred, "bokeh"), (blurred, sharp, "original")):
@@ -82,5 +85,5 @@ class EBB(FileDataset):
         image, bokeh = read_picture(sharp), read_picture(blurred)
         check_same_size(sharp, image, blurred, bokeh)
         if self.size is not None:
-            image, bokeh = resize_picture(image, self.size), resize_picture(bokeh, self.size)
+            image, bokeh = resize_picture(image, self.size), resize_picture(bokeh, self.truth_size)
         return {"image": image, "bokeh": bokeh, "id": str(number)}

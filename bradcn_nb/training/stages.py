@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch.utils.data import Dataset, Subset
 
 from bradcn_nb.data import EBB, SUNRGBD, Scenes
@@ -40,10 +41,17 @@ def bundled(name: str | None, option: str, preset: Preset) -> Path:
 def ebb_set(preset: Preset, split: str, root: Path | None) -> EBB:
     """Return EBB! at the preset's training size, from `root` or the bundled set; train is mirrored."""
     root = root or bundled(preset.data.ebb, "--ebb", preset)
-    height, width = preset.data.train_size
-    cache = 4400 * height * width * 6 < CACHE_BYTES
-    train = split == "train"
-    return EBB(root, split, preset.data.train_size, flip=train, seed=preset.seed, cache=cache)
+    (height, width), scale = preset.data.train_size, preset.data.truth_scale
+    cache = 4400 * height * width * 3 * (1 + scale**2) < CACHE_BYTES
+    return EBB(
+        root,
+        split,
+        preset.data.train_size,
+        truth_scale=scale,
+        flip=split == "train",
+        seed=preset.seed,
+        cache=cache,
+    )
 
 
 def sun_set(preset: Preset, split: str, root: Path | None) -> SUNRGBD:
@@ -135,7 +143,8 @@ def compare(stage: Stage, net: torch.nn.Module, batch: dict) -> Comparison:
 
     Stage 0 compares inverse depth in 1/m: the blur's diameter is linear in it, and so is DPT's own
     output; what is farther than the net's reach, or sky, counts as its reach (ledger id "stage0"). Stage 1 compares
-    metres (Eq. 2), stage 2 pictures in [0,1].
+    metres (Eq. 2), stage 2 pictures in [0,1], enlarged to the truth's size as the protocol val294
+    does it (ledger id "mini-truth").
     """
     if stage.net == "depth":
         reach = 1 / net_of(net).shift
@@ -143,7 +152,14 @@ def compare(stage: Stage, net: torch.nn.Module, batch: dict) -> Comparison:
         return 1 / net(batch["image"]), 1 / depth, None
     if stage.net == "adcn":
         return net(batch["image"]), batch["error"], batch["mask"]
-    return net(batch["image"]).bokeh, batch["bokeh"], None
+    return enlarge(net(batch["image"]).bokeh, batch["bokeh"]), batch["bokeh"], None
+
+
+def enlarge(picture: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Return `picture` (N, C, h, w) at the height and width of `like`, by bilinear interpolation."""
+    if picture.shape[-2:] == like.shape[-2:]:
+        return picture
+    return F.interpolate(picture, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def net_of(model: torch.nn.Module) -> torch.nn.Module:
@@ -172,5 +188,6 @@ def panels(stage: Stage, net: torch.nn.Module, batch: dict) -> list[list[torch.T
     else:
         output = net(image)
         columns = [image, 1 / output.depth, output.depth_error / 2, output.bokeh, batch["bokeh"]]
+        columns = [enlarge(column, batch["bokeh"]) for column in columns]
     rows = zip(*columns, strict=True)
     return [[panel.expand(3, -1, -1).clamp(0, 1) for panel in row] for row in rows]
