@@ -5,7 +5,7 @@ here and nowhere else. Numbers that the paper gives carry the name of the sectio
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bradcn_nb.errors import BradcnError, DataError
@@ -38,6 +38,7 @@ class ModelConfig:
     depth_scale: float  # depth = 1 / max(depth_scale * x + depth_shift, 1e-8), metres
     depth_shift: float
     adcn_widths: tuple[int, ...]  # of the U-Net's levels, fine to coarse
+    depth_kind: str = "metric"  # "relative": MiDaS weights, inverse depth without a unit
 
     @property
     def stride(self) -> int:
@@ -177,6 +178,13 @@ PRESETS: dict[str, Preset] = {
         stages=_PAPER_STAGES,
     ),
 }
+
+
+def preset_of(cfg: ModelConfig) -> str:
+    """Return the name of the preset that has this model, whichever kind its depth is, or "custom"."""
+    cfg = replace(cfg, depth_kind="metric")
+    # From the back: `colab` has the model of `paper`.
+    return next((name for name, known in reversed(PRESETS.items()) if known.model == cfg), "custom")
 
 
 def preset(name: str) -> Preset:

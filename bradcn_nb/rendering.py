@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bradcn_nb.errors import BradcnError, DataError, PhotoError
-from bradcn_nb.models.weights import load_bradcn, load_depth_net
+from bradcn_nb.models.bundled import load_bradcn, load_depth_net
 from bradcn_nb.optics import Camera, blur_scale, render_layered
 from bradcn_nb.photos import check_output, read_depth, read_photo, write_photo
 from bradcn_nb.presets import ModelConfig, preset

@@ -269,8 +269,9 @@ def test_weights_of_another_net_or_preset_are_refused(bradcn, tmp_path):
 
 def test_weights_of_other_shapes_leave_the_net_alone(bradcn, tmp_path):
     path = tmp_path / "w.safetensors"
+    save_weights(bradcn.adcn, path, "mini")
     state = {k: v for k, v in bradcn.adcn.state_dict().items() if k != "out.bias"}
-    save_file(state, path, {"format": "bradcn-weights-1", "net": "ADCN", "preset": "mini"})
+    save_file(state, path, read_metadata(path))
     net = ADCN(MINI)
     before = {k: v.clone() for k, v in net.state_dict().items()}
     with pytest.raises(WeightsError, match="names or shapes differ"):

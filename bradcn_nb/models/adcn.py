@@ -1,12 +1,14 @@
 """The Adaptive Depth Calibration Net (Section III-C): a U-Net that predicts depth errors."""
 
+from functools import partial
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bradcn_nb.models.blocks import centre, check_image
+from bradcn_nb.models.blocks import centre, check_image, run_segment
+from bradcn_nb.models.hub import HubNet
 from bradcn_nb.presets import ModelConfig
 
 
@@ -20,7 +22,7 @@ def double_conv(in_channels: int, out_channels: int) -> nn.Sequential:
     )
 
 
-class ADCN(nn.Module):
+class ADCN(HubNet):
     """Predict the absolute error De of the depth net's depth (Eq. 2) from the picture alone.
 
     `forward(image)`: (N, 3, H, W) in [0, 1] gives De in metres, positive, (N, 1, H, W). Raises
@@ -33,9 +35,10 @@ class ADCN(nn.Module):
     """
 
     def __init__(self, cfg: ModelConfig):
-        super().__init__()
+        super().__init__(cfg)
         widths = cfg.adcn_widths
         self.stride = cfg.stride
+        self.checkpointing = False
         self.down = nn.ModuleList(
             double_conv(before, width) for before, width in pairwise((3, *widths))
         )
@@ -52,14 +55,19 @@ class ADCN(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         check_image(image, self.stride)
-        x = self.down[0](centre(image))
+        forget = self.checkpointing
+        x = run_segment(self.down[0], centre(image), forget=forget)
         skips = []
-        for level in self.down[1:]:
+        for level in range(1, len(self.down)):
             skips.append(x)
-            x = level(F.max_pool2d(x, kernel_size=2))  # (N, C, H, W) -> (N, C', H / 2, W / 2)
+            x = run_segment(partial(self._sink, level), x, forget=forget)
         for level in reversed(range(len(skips))):
-            x = self.up[level](x)  # (N, C', H / 2, W / 2) -> (N, C, H, W)
-            x = self.merge[level](
-                torch.cat((skips[level], x), dim=1)
-            )  # (N, 2C, H, W) -> (N, C, H, W)
+            x = run_segment(partial(self._rise, level), skips[level], x, forget=forget)
         return F.softplus(self.out(x))
+
+    def _sink(self, level: int, x: Tensor) -> Tensor:
+        return self.down[level](F.max_pool2d(x, kernel_size=2))  # (N, C, H, W) -> (N, C', H/2, W/2)
+
+    def _rise(self, level: int, skip: Tensor, x: Tensor) -> Tensor:
+        x = torch.cat((skip, self.up[level](x)), dim=1)  # (N, C', H/2, W/2) -> (N, 2C, H, W)
+        return self.merge[level](x)  # (N, C, H, W)

@@ -4,9 +4,12 @@ Shapes are written (N, C, H, W); a "map" is such a tensor, and a list of maps al
 coarse.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from bradcn_nb.errors import SizeError
 from bradcn_nb.presets import ModelConfig
@@ -32,6 +35,16 @@ def _round_up(size: int, stride: int) -> int:
 def centre(image: Tensor) -> Tensor:
     """Map values from [0, 1] to [-1, 1], the range that DPT was trained with; keeps the shape."""
     return (image - 0.5) / 0.5
+
+
+def run_segment(part: Callable[..., Tensor], *inputs: Tensor, forget: bool) -> Tensor:
+    """Return `part(*inputs)`; with `forget`, its inner activations are computed again for backward.
+
+    This trades about a third more time for memory ("activation checkpointing"; Chen et al. 2016).
+    """
+    if forget and torch.is_grad_enabled():
+        return checkpoint(part, *inputs, use_reentrant=False)
+    return part(*inputs)
 
 
 def add_maps(maps: list[Tensor], others: list[Tensor]) -> list[Tensor]:
@@ -110,6 +123,7 @@ class Decoder(nn.Module):
 
     def __init__(self, cfg: ModelConfig, out_channels: int):
         super().__init__()
+        self.checkpointing = False
         self.fusion = nn.ModuleList(
             FusionBlock(cfg.features, has_skip=scale < 3) for scale in range(4)
         )
@@ -124,10 +138,11 @@ class Decoder(nn.Module):
         )
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        x = self.fusion[3](maps[3])
+        forget = self.checkpointing
+        x = run_segment(self.fusion[3], maps[3], forget=forget)
         for scale in (2, 1, 0):
-            x = self.fusion[scale](x, maps[scale])
-        return self.head(x)
+            x = run_segment(self.fusion[scale], x, maps[scale], forget=forget)
+        return run_segment(self.head, x, forget=forget)
 
 
 class AdaptiveNet(nn.Conv2d):

@@ -9,6 +9,7 @@ from bradcn_nb.errors import BradcnError
 from bradcn_nb.models.adcn import ADCN
 from bradcn_nb.models.blocks import AdaptiveNet, DenseReassemble, add_maps
 from bradcn_nb.models.depth_net import DepthNet
+from bradcn_nb.models.hub import HubNet
 from bradcn_nb.models.render_net import RenderNet
 from bradcn_nb.presets import ModelConfig
 
@@ -39,7 +40,7 @@ class DenseBranch(nn.Module):
         return self.reassemble(self.adapt(dense))
 
 
-class BRADCN(nn.Module):
+class BRADCN(HubNet):
     """The whole model: picture in; bokeh, depth and depth error out.
 
     `forward(image, branches=("depth", "error"))`: image (N, 3, H, W) in [0, 1] gives a
@@ -49,7 +50,7 @@ class BRADCN(nn.Module):
     """
 
     def __init__(self, cfg: ModelConfig):
-        super().__init__()
+        super().__init__(cfg)
         self.render_net = RenderNet(cfg)
         self.depth_net = DepthNet(cfg)
         self.adcn = ADCN(cfg)

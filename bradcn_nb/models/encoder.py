@@ -9,7 +9,7 @@ from timm.models.resnetv2 import ResNetV2
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from bradcn_nb.models.blocks import Reassemble
+from bradcn_nb.models.blocks import Reassemble, run_segment
 from bradcn_nb.presets import ModelConfig
 
 
@@ -26,6 +26,8 @@ class HybridEncoder(nn.Module):
         dim = cfg.embed_dim
         self.taps = cfg.vit_taps
         self.pos_grid = cfg.pos_grid
+        self.checkpointing = False  # of the ViT; the backbone has its own switch
+        self._resized: dict[tuple[int, int], tuple[tuple, Tensor]] = {}
 
         self.backbone = _resnet(cfg)
         self.proj = nn.Conv2d(cfg.stage_widths[-1], dim, kernel_size=1)
@@ -47,7 +49,7 @@ class HybridEncoder(nn.Module):
         self.blocks.apply(_init_linear)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        x = self.backbone.stem(image)
+        x = run_segment(self.backbone.stem, image, forget=self.checkpointing)
         fine = self.backbone.stages[0](x)  # (N, C1, H / s1, W / s1)
         middle = self.backbone.stages[1](fine)  # (N, C2, H / s2, W / s2)
         coarse = self.backbone.stages[2](middle)  # (N, C3, h, w), h = H / s3 and w = W / s3
@@ -58,7 +60,7 @@ class HybridEncoder(nn.Module):
         x = x + self.position(grid)
         tapped = []
         for index, block in enumerate(self.blocks):
-            x = block(x)
+            x = run_segment(block, x, forget=self.checkpointing)
             if index in self.taps:
                 tapped.append(x)
 
@@ -72,10 +74,21 @@ class HybridEncoder(nn.Module):
     def position(self, grid: tuple[int, int]) -> Tensor:
         """Return the position embedding for h x w tokens, (1, 1 + h*w, D).
 
-        Resized bilinearly without antialiasing, as DPT does; timm's own resizing is bicubic.
+        Resized bilinearly without antialiasing, as DPT does; timm's own resizing is bicubic. Without
+        gradients the result is kept, one for each size, until the stored embedding changes.
         """
         if grid == self.pos_grid:
             return self.pos_embed
+        stored = self.pos_embed
+        if torch.is_grad_enabled() or stored.is_meta or stored.is_inference():
+            return self._resize(grid)
+        # The version counts every change in place: a step of the optimiser, weights that were read.
+        state = (stored.data_ptr(), stored._version, stored.dtype)
+        if (kept := self._resized.get(grid)) is None or kept[0] != state:
+            kept = self._resized[grid] = (state, self._resize(grid))
+        return kept[1]
+
+    def _resize(self, grid: tuple[int, int]) -> Tensor:
         cls, places = self.pos_embed[:, :1], self.pos_embed[:, 1:]
         places = places.transpose(1, 2).unflatten(2, self.pos_grid)  # (1, D, h0, w0)
         places = F.interpolate(places, size=grid, mode="bilinear", align_corners=False)

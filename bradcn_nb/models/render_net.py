@@ -6,10 +6,11 @@ from torch import Tensor, nn
 
 from bradcn_nb.models.blocks import Decoder, add_maps, check_image
 from bradcn_nb.models.encoder import HybridEncoder
+from bradcn_nb.models.hub import HubNet
 from bradcn_nb.presets import ModelConfig
 
 
-class RenderNet(nn.Module):
+class RenderNet(HubNet):
     """Redraw a sharp picture with bokeh.
 
     `forward(image, extra=None)`: image (N, 3, H, W) in [0, 1] gives a picture of the same shape,
@@ -21,7 +22,7 @@ class RenderNet(nn.Module):
     """
 
     def __init__(self, cfg: ModelConfig):
-        super().__init__()
+        super().__init__(cfg)
         self.skip = cfg.skip
         self.stride = cfg.stride
         self.smooth = 2 * cfg.strides[0] + 1  # pixels; finer detail than this no map can hold

@@ -1,6 +1,8 @@
 """Weights on disk: safetensors files that say which net and preset they belong to."""
 
+import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -9,11 +11,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from bradcn_nb.errors import WeightsError
-from bradcn_nb.models.bradcn import BRADCN
-from bradcn_nb.models.depth_net import DepthNet
-from bradcn_nb.presets import data_root, preset
+from bradcn_nb.presets import ModelConfig
 
-FORMAT = "bradcn-weights-1"
+FORMAT = "bradcn-weights-2"
 
 
 def save_weights(
@@ -21,9 +21,9 @@ def save_weights(
 ) -> None:
     """Write a net's weights and what they are to `path`, at once or not at all.
 
-    `metadata` (strings: seed, commit, ...) is stored beside the format, the net's class and the
-    preset. `half` stores 16-bit floats, which halves the file; they are read back as the net's own
-    type.
+    `metadata` (strings: seed, commit, ...) is stored beside the format, the net's class, its
+    configuration `module.cfg` and the preset. `half` stores 16-bit floats, which halves the file;
+    they are read back as the net's own type.
     """
     path = Path(path)
     tensors = {
@@ -31,6 +31,7 @@ def save_weights(
         for name, tensor in module.state_dict().items()
     }
     about = {**metadata, "format": FORMAT, "net": type(module).__name__, "preset": preset_name}
+    about["model"] = json.dumps(asdict(module.cfg))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -59,6 +60,19 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     return about
 
 
+def model_config(about: dict[str, str], path: str | Path) -> ModelConfig:
+    """Return the configuration in a file's metadata; raises WeightsError if it is another version's."""
+    try:
+        fields = json.loads(about["model"])
+        return ModelConfig(
+            **{key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
+        )
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise WeightsError(
+            f"{path}: its configuration is not one of this version; use the version that made it"
+        ) from None
+
+
 def load_weights(path: str | Path, module: nn.Module, preset_name: str) -> dict[str, str]:
     """Read weights into `module` and return the file's metadata.
 
@@ -78,6 +92,10 @@ def load_weights(path: str | Path, module: nn.Module, preset_name: str) -> dict[
         )
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}
+    theirs, ours = asdict(model_config(about, path)), asdict(module.cfg)
+    if other := [field for field in ours if theirs[field] != ours[field]]:
+        said = ", ".join(f"{field} {theirs[field]!r}, not {ours[field]!r}" for field in other)
+        raise WeightsError(f"{path}: made with another configuration ({said}); use weights of this")
     own = {name: tensor.shape for name, tensor in module.state_dict().items()}
     if {name: tensor.shape for name, tensor in tensors.items()} != own:
         raise WeightsError(
@@ -86,30 +104,6 @@ def load_weights(path: str | Path, module: nn.Module, preset_name: str) -> dict[
         )
     module.load_state_dict(tensors)
     return about
-
-
-def load_depth_net() -> DepthNet:
-    """Return mini's depth net as stage 0 left it, ready for use (eval mode, CPU).
-
-    BRADCN's own is fine-tuned for pictures in stage 2 and no longer says metres (ledger id
-    "freezing"). Raises WeightsError when the bundled file is missing or damaged.
-    """
-    net = DepthNet(preset("mini").model)
-    load_weights(data_root() / "weights" / "depth-mini.safetensors", net, "mini")
-    return net.eval()
-
-
-def load_bradcn(preset_name: str = "mini", path: str | Path | None = None) -> BRADCN:
-    """Return BRADCN of a preset with trained weights, ready for use (eval mode, CPU).
-
-    Without `path` the bundled weights are read (`data/weights/bradcn-mini.safetensors`). Raises
-    WeightsError when the file does not fit, BradcnError for an unknown preset.
-    """
-    model = BRADCN(preset(preset_name).model)
-    if path is None:
-        path = data_root() / "weights" / f"bradcn-{preset_name}.safetensors"
-    load_weights(path, model, preset_name)
-    return model.eval()
 
 
 def _one_line(error: Exception) -> str:

@@ -1,0 +1,76 @@
+"""What every net can do as a whole: know its configuration, be saved to a folder or a hub, be read."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+from huggingface_hub import ModelHubMixin, hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from timm.models.resnetv2 import ResNetV2
+from torch import nn
+
+from bradcn_nb.errors import WeightsError
+from bradcn_nb.files import write_atomically
+from bradcn_nb.models.weights import load_weights, model_config, read_metadata, save_weights
+from bradcn_nb.presets import ModelConfig, preset_of
+
+FILE = "model.safetensors"
+
+
+class HubNet(nn.Module, ModelHubMixin, library_name="bradcn_nb"):
+    """A net with its configuration `cfg`, and the Hugging Face hub's three methods.
+
+    `save_pretrained(folder)` writes `model.safetensors` (weights; preset and configuration in its
+    metadata), `config.json` (the same for people) and a model card. `from_pretrained(folder)`, or
+    the name of a repository on the hub, builds the net that the file describes and fills it; it
+    raises WeightsError for a missing or foreign file. `push_to_hub(repository)` uploads what
+    `save_pretrained` writes. Source of the design: Hugging Face's ModelHubMixin.
+    """
+
+    def __init__(self, cfg: ModelConfig):
+        super().__init__()
+        self.cfg = cfg
+
+    def set_checkpointing(self, on: bool = True) -> None:
+        """Compute activations again in backward instead of keeping them: less memory, more time.
+
+        The gradients stay the same. Source: Chen et al. 2016, "Training deep nets with sublinear
+        memory cost".
+        """
+        for module in self.modules():
+            if hasattr(module, "checkpointing"):
+                module.checkpointing = on
+            if isinstance(module, ResNetV2):
+                module.set_grad_checkpointing(on)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        name = preset_of(self.cfg)
+        save_weights(self, save_directory / FILE, name)
+        config = {"net": type(self).__name__, "preset": name, "model": asdict(self.cfg)}
+        text = json.dumps(config, indent=2) + "\n"
+        write_atomically(save_directory / "config.json", text.encode())
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, **options: Any) -> Self:
+        """Return the net in a folder, or in the repository `name` of the hub, ready for use (eval mode).
+
+        `options`: those of `huggingface_hub.hf_hub_download`, such as `revision` and `token`. Raises
+        WeightsError when there is none, or it is another net's.
+        """
+        try:
+            return super().from_pretrained(name, **options)
+        except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError) as error:
+            raise WeightsError(
+                f"{name}: no such folder, and the hub gives no {FILE} of that name "
+                f"({type(error).__name__}); check the name and the network"
+            ) from None
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, **options: Any) -> Self:
+        local = Path(model_id)
+        path = local / FILE if local.is_dir() else hf_hub_download(model_id, FILE, **options)
+        about = read_metadata(path)
+        net = cls(model_config(about, path))
+        load_weights(path, net, about["preset"])
+        return net.eval()
