@@ -147,8 +147,8 @@ _PAPER_STAGES = (
 _MINI_STAGES = (
     Stage("stage0", "depth", "scenes", 16, 5e-4, 8, samples_per_epoch=2000, schedule="cosine"),
     Stage("stage1", "adcn", "labels", 30, 5e-4, 4, schedule="cosine"),
-    Stage("stage2a", "bradcn", "ebb", 10, 5e-4, 4, frozen=("adcn",), schedule="cosine"),
-    Stage("stage2b", "bradcn", "ebb", 3, 2.5e-4, 4, 1.0, 1.0, frozen=("adcn",), schedule="cosine"),
+    Stage("stage2a", "bradcn", "ebb", 12, 5e-4, 4, frozen=("adcn",), schedule="cosine"),
+    Stage("stage2b", "bradcn", "ebb", 4, 2.5e-4, 4, 1.0, 1.0, frozen=("adcn",), schedule="cosine"),
 )
 
 PRESETS: dict[str, Preset] = {
