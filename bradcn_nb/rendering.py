@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bradcn_nb.errors import BradcnError, DataError, PhotoError
 from bradcn_nb.models.bundled import load_bradcn, load_depth_net
+from bradcn_nb.models.inference import for_inference
 from bradcn_nb.optics import Camera, blur_scale, render_layered
 from bradcn_nb.photos import check_output, read_depth, read_photo, write_photo
 from bradcn_nb.presets import ModelConfig, preset
@@ -56,11 +57,12 @@ def render_photo(
     given = None if depth is None else read_depth(depth, (height, width))
     cfg = cfg or preset("mini").model
     if renderer == "bradcn":
-        rgb = render_bradcn(photo.rgb, model or load_bradcn(), cfg)
+        rgb = render_bradcn(photo.rgb, for_inference(model or load_bradcn()), cfg)
     else:
         metres = given
         if metres is None:
-            metres = depth_of(photo.rgb, model.depth_net if model else load_depth_net(), cfg)
+            ready = for_inference(model or load_depth_net())
+            metres = depth_of(photo.rgb, ready.depth_net if model else ready, cfg)
         rgb = render_lens(photo.rgb, metres, focus, aperture)
     write_photo(out, dataclasses.replace(photo, rgb=rgb))
 

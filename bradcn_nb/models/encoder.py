@@ -79,8 +79,8 @@ class HybridEncoder(nn.Module):
         """
         if grid == self.pos_grid:
             return self.pos_embed
-        stored = self.pos_embed
-        if torch.is_grad_enabled() or stored.is_meta or stored.is_inference():
+        stored, compiling = self.pos_embed, torch.compiler.is_compiling()
+        if compiling or torch.is_grad_enabled() or stored.is_meta or stored.is_inference():
             return self._resize(grid)
         # The version counts every change in place: a step of the optimiser, weights that were read.
         state = (stored.data_ptr(), stored._version, stored.dtype)

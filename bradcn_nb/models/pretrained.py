@@ -58,20 +58,20 @@ _UNUSED = {
 
 @dataclass(frozen=True)
 class Report:
-    """Which names of a file fitted a net and which did not, each in the file's own naming."""
+    """Which tensors of a net a file holds and which not; every name is the file's own."""
 
-    loaded: tuple[str, ...]
-    missing: tuple[str, ...]  # the net has them, the file does not
-    unexpected: tuple[str, ...]  # the file has them, the net has no place for them
-    ignored: tuple[str, ...]  # the file has them, and no output depends on them
+    found: tuple[str, ...]
+    missing: tuple[str, ...]  # the net needs them, the file does not hold them
+    unexpected: tuple[str, ...]  # the file holds them, the net has no place for them
+    ignored: tuple[str, ...]  # the file holds them, and no output depends on them
 
     def __str__(self) -> str:
-        parts = [f"{len(self.loaded)} tensors loaded"]
+        counts = [f"{len(self.found)} tensors found"]
         for what in ("missing", "unexpected", "ignored"):
             names = getattr(self, what)
             some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-            parts.append(f"{len(names)} {what}" + (f" ({some})" if names else ""))
-        return ", ".join(parts)
+            counts.append(f"{len(names)} {what}" + (f" ({some})" if names else ""))
+        return ", ".join(counts)
 
 
 def load_dpt(path: str | Path, kind: str) -> tuple[DepthNet, Report]:
@@ -80,57 +80,65 @@ def load_dpt(path: str | Path, kind: str) -> tuple[DepthNet, Report]:
     `kind` is "metric" for the NYUv2 checkpoint, whose depth is in metres, or "relative" for MiDaS's;
     the files cannot be told apart. A plain state dict is read, or one under "model" or
     "state_dict", from torch.save or safetensors. Raises WeightsError when the file is missing or
-    damaged, needs code to be run, or holds another net's names or shapes; BradcnError for another
-    `kind`.
+    damaged, needs code to be run, or holds other names or shapes; BradcnError for another `kind`.
     """
     if kind not in KINDS:
         raise BradcnError(f"unknown kind of depth {kind!r}: choose from {KINDS}")
-    net = DepthNet(replace(preset("paper").model, depth_kind=kind))
-    return net.eval(), _load_official(net, path)
+    with torch.device("meta"):  # no time for random weights that are replaced at once
+        net = DepthNet(replace(preset("paper").model, depth_kind=kind))
+    return net.eval(), _load(net, path)
 
 
 def load_brvit(path: str | Path) -> tuple[RenderNet, Report]:
     """Return a full-size RenderNet (eval mode, CPU) with the weights of a BRViT file.
 
-    Reads and refuses what `load_dpt` does.
+    Reads what `load_dpt` reads, and refuses what it refuses.
     """
-    net = RenderNet(preset("paper").model)
-    return net.eval(), _load_official(net, path)
+    with torch.device("meta"):
+        net = RenderNet(preset("paper").model)
+    return net.eval(), _load(net, path)
 
 
-def load_timm_encoder(net: DepthNet | RenderNet, path: str | Path) -> Report:
-    """Read weights of timm's `vit_base_r50_s16_384` (ImageNet) into a full-size net's encoder.
+def load_timm_encoder(
+    net: DepthNet | RenderNet, source: str | Path | Mapping[str, Tensor]
+) -> Report:
+    """Copy weights of timm's `vit_base_r50_s16_384` (ImageNet) into a full-size net's encoder.
 
-    Only the ResNet and the ViT change; timm knows nothing of Reassemble and of the decoder. Raises
-    WeightsError as `load_dpt` does, and then leaves `net` as it was.
+    `source` is a file or a state dict. Only the ResNet and the ViT change; timm knows nothing of
+    Reassemble and of the decoder. Raises WeightsError as `load_dpt` does, and then leaves `net` as
+    it was.
     """
+    state = source if isinstance(source, Mapping) else _read(source)
+    where = "state dict" if isinstance(source, Mapping) else source
     names = {
         official.removeprefix(_TIMM): ours
         for official, ours in _names(net).items()
         if official.startswith(_TIMM)
     }
-    unused = {name.removeprefix(_TIMM) for name in _UNUSED}
-    return _load(net, _read(path), names, unused, path)
+    report = _compare(net, state, names, {name.removeprefix(_TIMM) for name in _UNUSED}, where)
+    net.load_state_dict({ours: state[theirs] for theirs, ours in names.items()}, strict=False)
+    return report
 
 
 def to_official(net: DepthNet | RenderNet) -> dict[str, Tensor]:
     """Return the weights of a full-size net under the 368 names that the original code expects.
 
-    The eight tensors that ours does not have are filled with ones (the final norm's weight) and
-    zeros: the original code asks for them and no output depends on them. Raises WeightsError
-    for a net of another size.
+    The eight tensors that ours does not have are ones (the final norm's weight) and zeros: the
+    original code asks for them and no output depends on them. As in any state dict, the tensors
+    are the net's own memory. Raises WeightsError for a net of another size or made for inference.
     """
     state = net.state_dict()
     with torch.device("meta"):
         full = type(net)(preset("paper").model).state_dict()
-    if _shapes(state) != _shapes(full):
+    if {name: t.shape for name, t in state.items()} != {name: t.shape for name, t in full.items()}:
         raise WeightsError(
-            f"this {type(net).__name__} is not of full size: the official naming knows only the "
-            f"nets of preset 'paper'"
+            f"this {type(net).__name__} has other tensors than that of preset 'paper', the only "
+            f"one that the official naming can hold; take the net as it was built or trained"
         )
     official = {official_name(name): tensor for name, tensor in state.items()}
+    like = official["pretrained.model.cls_token"]
     for name, shape in _UNUSED.items():
-        fill = torch.ones if name.endswith("norm.weight") else torch.zeros
+        fill = like.new_ones if name.endswith("norm.weight") else like.new_zeros
         official[name] = fill(shape)
     return official
 
@@ -149,38 +157,44 @@ def _names(net: nn.Module) -> dict[str, str]:
     return {official_name(name): name for name in net.state_dict()}
 
 
-def _shapes(state: Mapping[str, Tensor]) -> dict[str, list[int]]:
-    return {name: list(tensor.shape) for name, tensor in state.items()}
+def _load(net: DepthNet | RenderNet, path: str | Path) -> Report:
+    """Give `net`, which may be on the meta device, the weights of an official file."""
+    state, names = _read(path), _names(net)
+    report = _compare(net, state, names, set(_UNUSED), path)
+    # Copies, since the file is only mapped into memory and may change.
+    own = {
+        ours: state[theirs].to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        for theirs, ours in names.items()
+    }
+    net.load_state_dict(own, assign=True)
+    return report
 
 
-def _load_official(net: DepthNet | RenderNet, path: str | Path) -> Report:
-    return _load(net, _read(path), _names(net), set(_UNUSED), path)
-
-
-def _load(
+def _compare(
     net: nn.Module,
-    state: dict[str, Tensor],
+    state: Mapping[str, Tensor],
     names: dict[str, str],
     unused: set[str],
-    path: str | Path,
+    where: str | Path,
 ) -> Report:
-    """Copy the tensors of `state` that `names` ({theirs: ours}) lists into `net`, all or none."""
+    """Raise WeightsError unless `state` holds what `names` ({theirs: ours}) lists, in our shapes."""
     report = Report(
-        loaded=tuple(name for name in names if name in state),
+        found=tuple(name for name in names if name in state),
         missing=tuple(name for name in names if name not in state),
         unexpected=tuple(name for name in state if name not in names and name not in unused),
         ignored=tuple(name for name in state if name in unused),
     )
     if report.missing or report.unexpected:
-        raise WeightsError(f"{path}: not this net's weights ({report}); name another file")
+        raise WeightsError(
+            f"{where}: not the weights of this {type(net).__name__} ({report}); name another file"
+        )
     own = net.state_dict()
     for theirs, ours in names.items():
         if state[theirs].shape != own[ours].shape:
             raise WeightsError(
-                f"{path}: {theirs} has the shape {list(state[theirs].shape)}, but a "
+                f"{where}: {theirs} has the shape {list(state[theirs].shape)}, but this "
                 f"{type(net).__name__} needs {list(own[ours].shape)}; name another file"
             )
-    net.load_state_dict({ours: state[theirs] for theirs, ours in names.items()}, strict=False)
     return report
 
 
@@ -198,10 +212,9 @@ def _read(path: str | Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise WeightsError(f"{path}: no such weights file; download it, or name another") from None
     except Exception as error:  # a damaged pickle can raise almost anything
-        said = str(error).strip().splitlines()[:1]
         raise WeightsError(
-            f"{path}: not a readable file of plain tensors ({type(error).__name__}: "
-            f"{' '.join(said)}); download it again"
+            f"{path}: damaged, or more than plain tensors ({type(error).__name__}); download it "
+            f"again, or save the state dict alone"
         ) from None
     for wrapping in ("model", "state_dict"):
         if isinstance(state, dict) and isinstance(state.get(wrapping), dict):
