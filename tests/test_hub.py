@@ -64,7 +64,7 @@ def test_from_pretrained_refuses_by_name(tmp_path):
     with pytest.raises(WeightsError, match="holds a ADCN, not a DepthNet"):
         DepthNet.from_pretrained(tmp_path)
     with pytest.raises(WeightsError, match="made with preset 'mini', not 'paper'"):
-        load_weights(path, ADCN(MINI), "paper")
+        load_weights(path, ADCN(preset("paper").model), "paper")
     wider = replace(MINI, adcn_widths=(8, 16, 32, 96, 320))
     with pytest.raises(WeightsError, match=r"adcn_widths \(8, 16, 32, 96, 288\), not \(8,"):
         load_weights(path, ADCN(wider), "mini")

@@ -264,7 +264,7 @@ def test_weights_of_another_net_or_preset_are_refused(bradcn, tmp_path):
     with pytest.raises(WeightsError, match="holds a ADCN, not a DepthNet"):
         load_weights(path, DepthNet(MINI), "mini")
     with pytest.raises(WeightsError, match="preset 'mini', not 'paper'"):
-        load_weights(path, ADCN(MINI), "paper")
+        load_weights(path, ADCN(preset("paper").model), "paper")
 
 
 def test_weights_of_other_shapes_leave_the_net_alone(bradcn, tmp_path):

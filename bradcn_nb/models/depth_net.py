@@ -1,5 +1,8 @@
 """The Depth Prediction Net (Section III-B): DPT-Hybrid for metric depth."""
 
+from pathlib import Path
+from typing import Self
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -34,6 +37,24 @@ class DepthNet(HubNet):
         self.encoder = HybridEncoder(cfg)
         self.decoder = Decoder(cfg, out_channels=1)
         nn.init.constant_(self.decoder.head[-1].bias, _FIRST_GUESS / cfg.depth_scale)
+
+    @classmethod
+    def from_dpt(cls, path: str | Path, kind: str) -> Self:
+        """Return the full-size net with DPT-Hybrid's published weights, in eval mode.
+
+        `kind`: "metric" for the NYUv2 file, "relative" for MiDaS's; their tensors have the same names
+        and shapes, so only you can tell. Raises WeightsError for any other file. What was found and
+        ignored: `models.pretrained.load_dpt`. Source: Ranftl et al. (2021).
+        """
+        from bradcn_nb.models.pretrained import load_dpt
+
+        return load_dpt(path, kind)[0]
+
+    def to_dpt(self) -> dict[str, Tensor]:
+        """Return the weights under DPT's names, for its own code; raises WeightsError unless full-size."""
+        from bradcn_nb.models.pretrained import to_official
+
+        return to_official(self)
 
     def forward(self, image: Tensor) -> Tensor:
         if self.cfg.depth_kind != "metric":

@@ -7,10 +7,7 @@ import torch
 from timm.layers import StdConv2dSame, pad_same
 from torch import Tensor, nn
 
-from bradcn_nb.models.winograd import WinogradConv
-
 Net = TypeVar("Net", bound=nn.Module)
-WIDE = 128  # channels
 
 
 class FoldedConv(nn.Conv2d):
@@ -33,28 +30,13 @@ class FoldedConv(nn.Conv2d):
 def for_inference(net: Net) -> Net:
     """Return a copy of a net of this package that gives the same outputs sooner.
 
-    In eval mode, channels last, without gradients, the ResNet's weights standardised once (the
-    encoder of Section III-A standardises them in each call), and wide 3x3 convolutions by Winograd's
-    method. Outputs differ by rounding alone. The copy cannot be trained or saved.
+    In eval mode, channels last, without gradients, and the ResNet's weights standardised once (the
+    encoder of Section III-A standardises them in each call). Outputs differ by rounding alone. The
+    copy cannot be trained or saved.
     """
-    ready = deepcopy(net).eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    ready = deepcopy(net).eval().requires_grad_(False)
     for parent in list(ready.modules()):
         for name, child in parent.named_children():
             if isinstance(child, StdConv2dSame):
-                child = FoldedConv(child)
-            if _suits_winograd(child):
-                child = WinogradConv(child)
-            setattr(parent, name, child)
-    return ready
-
-
-def _suits_winograd(module: nn.Module) -> bool:
-    """Say whether Winograd's method computes this convolution, and sooner than the direct sum."""
-    return (
-        isinstance(module, nn.Conv2d)
-        and module.kernel_size == (3, 3)
-        and module.stride == (1, 1)
-        and module.padding == (1, 1)
-        # With fewer channels the tiles' way there and back costs more than the products save.
-        and min(module.in_channels, module.out_channels) >= WIDE
-    )
+                setattr(parent, name, FoldedConv(child))
+    return ready.to(memory_format=torch.channels_last)

@@ -1,5 +1,8 @@
 """The Render Net (Section III-A): BRViT, that is DPT-Hybrid with a head of three channels."""
 
+from pathlib import Path
+from typing import Self
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,6 +36,23 @@ class RenderNet(HubNet):
             nn.init.normal_(last.weight, std=0.02)
             nn.init.zeros_(last.bias)
             nn.init.ones_(last.bias[3:])
+
+    @classmethod
+    def from_brvit(cls, path: str | Path) -> Self:
+        """Return the full-size net with BRViT's published weights, in eval mode.
+
+        Raises WeightsError for any other file. What was found and ignored:
+        `models.pretrained.load_brvit`. Source: Nagasubramaniam and Younes (2022).
+        """
+        from bradcn_nb.models.pretrained import load_brvit
+
+        return load_brvit(path)[0]
+
+    def to_dpt(self) -> dict[str, Tensor]:
+        """Return the weights under BRViT's names, for its code; raises WeightsError unless full-size."""
+        from bradcn_nb.models.pretrained import to_official
+
+        return to_official(self)
 
     def encode(self, image: Tensor) -> list[Tensor]:
         """Return Eo of Eq. 1: four maps (N, features, H / s, W / s), s = cfg.strides."""

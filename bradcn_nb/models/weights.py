@@ -77,7 +77,8 @@ def load_weights(path: str | Path, module: nn.Module, preset_name: str) -> dict[
     """Read weights into `module` and return the file's metadata.
 
     Raises WeightsError, and leaves `module` as it was, when the file is missing or damaged, or
-    holds another net, another preset or other shapes.
+    holds another net, one of a preset with another model, or other shapes. (`colab` and `paper`
+    have one model.)
     """
     about = read_metadata(path)
     net = type(module).__name__
@@ -85,17 +86,21 @@ def load_weights(path: str | Path, module: nn.Module, preset_name: str) -> dict[
         raise WeightsError(
             f"{path}: holds a {about.get('net')}, not a {net}; name a {net}'s weights"
         )
-    if about.get("preset") != preset_name:
-        raise WeightsError(
-            f"{path}: made with preset {about.get('preset')!r}, not {preset_name!r}; "
-            f"use that preset or other weights"
+    theirs = model_config(about, path)
+    if theirs != module.cfg:
+        if about.get("preset") != preset_name:
+            raise WeightsError(
+                f"{path}: made with preset {about.get('preset')!r}, not {preset_name!r}; "
+                f"use that preset or other weights"
+            )
+        said = ", ".join(
+            f"{field} {value!r}, not {getattr(module.cfg, field)!r}"
+            for field, value in asdict(theirs).items()
+            if value != getattr(module.cfg, field)
         )
+        raise WeightsError(f"{path}: made with another configuration ({said}); use weights of this")
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}
-    theirs, ours = asdict(model_config(about, path)), asdict(module.cfg)
-    if other := [field for field in ours if theirs[field] != ours[field]]:
-        said = ", ".join(f"{field} {theirs[field]!r}, not {ours[field]!r}" for field in other)
-        raise WeightsError(f"{path}: made with another configuration ({said}); use weights of this")
     own = {name: tensor.shape for name, tensor in module.state_dict().items()}
     if {name: tensor.shape for name, tensor in tensors.items()} != own:
         raise WeightsError(
