@@ -32,6 +32,7 @@ def test_a_saved_net_comes_back_whole(kind, tmp_path):
     assert read_metadata(tmp_path / "model.safetensors")["preset"] == "mini"
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["net"] == kind.__name__ and config["model"]["embed_dim"] == MINI.embed_dim
+    assert "BRADCN.from_pretrained" in (tmp_path / "README.md").read_text()
     own = net.state_dict()
     assert own.keys() == again.state_dict().keys()
     for name, tensor in again.state_dict().items():

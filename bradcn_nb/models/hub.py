@@ -18,7 +18,21 @@ from bradcn_nb.presets import ModelConfig, preset_of
 FILE = "model.safetensors"
 
 
-class HubNet(nn.Module, ModelHubMixin, library_name="bradcn_nb"):
+CARD = """---
+{{ card_data }}
+---
+
+# A net of BRADCN
+
+From *Bokeh Rendering Based on Adaptive Depth Calibration Network* (Liu, Zhou and Dong, 2023), built
+and saved by the package `bradcn_nb`. `config.json` says which of the nets it is and how it is built:
+
+    from bradcn_nb.models import BRADCN  # or RenderNet, DepthNet, ADCN
+    net = BRADCN.from_pretrained("NAME OF THIS REPOSITORY, OR A FOLDER")
+"""
+
+
+class HubNet(nn.Module, ModelHubMixin, library_name="bradcn_nb", model_card_template=CARD):
     """A net with its configuration `cfg`, and the Hugging Face hub's three methods.
 
     `save_pretrained(folder)` writes `model.safetensors` (weights; preset and configuration in its

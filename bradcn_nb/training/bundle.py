@@ -35,7 +35,8 @@ def bundle(run_dir: Path, out_dir: Path, stages: tuple[Stage, ...]) -> list[Path
     made = {}
     for stage in stages:
         folder = run_dir / stage.name
-        log = gzip.compress(_read(folder / "log.csv"), mtime=0)  # without the time: same bytes again
+        # Without the time of day: the same log gives the same bytes.
+        log = gzip.compress(_read(folder / "log.csv"), mtime=0)
         made[out_dir / "logs" / f"{stage.name}.csv.gz"] = log
         if stage.net != "bradcn":
             continue
