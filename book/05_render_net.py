@@ -825,8 +825,8 @@ print("all checks passed")
 # %% [markdown]
 # ## Next
 #
-# Chapter 11, [Two-stage training](11_two_stage_training.ipynb), trains this net together with the two
-# that advise it. [Chapter 1](01_bokeh_and_the_thin_lens.ipynb) has the optics that it imitates.
+# Chapter 6, [The Depth Prediction Net](06_depth_net.ipynb), is the same trunk with another head. Chapter 11,
+# [Two-stage training](11_two_stage_training.ipynb), trains both together. [Chapter 1](01_bokeh_and_the_thin_lens.ipynb) has the optics that it imitates.
 
 # %% [markdown]
 # ## References

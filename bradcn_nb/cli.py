@@ -7,6 +7,14 @@ from typing import NoReturn
 from bradcn_nb import __version__, commands
 from bradcn_nb.presets import PRESETS
 
+BENCHMARKS = {  # name: what `bench` measures under it
+    "peak": "the rate of large matrix products, of which the nets reach a share",
+    "render-net": "the Render Net beside BRViT as its authors wrote it, 768x512",
+    "depth-net": "the Depth Prediction Net beside DPT-Hybrid as its authors wrote it, 768x512",
+    "depth-net-384": "the same beside the DPT-hybrid of transformers, 384x384",
+    "checkpointing": "peak memory of one training step, with and without checkpointing",
+}
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, like those of the commands."""
@@ -32,6 +40,22 @@ def natural(text: str) -> int:
     return int(text)
 
 
+def picture_size(text: str) -> tuple[int, int]:
+    """Read "W,H" in pixels as (height, width); raises argparse's error for anything else."""
+    try:
+        width, height = (natural(part) for part in text.split(","))
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not W,H, for example 768,512") from None
+    return height, width
+
+
+def benchmark(text: str) -> str:
+    """Read the name of a benchmark; raises argparse's error for an unknown one."""
+    if text not in BENCHMARKS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(BENCHMARKS)}")
+    return text
+
+
 def build_parser() -> Parser:
     """Return the parser of all commands; each sets `handler`."""
     parser = Parser(
@@ -41,7 +65,8 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     chosen = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_data, _add_labels, _add_train, _add_evaluate, _add_render):
+    adders = (_add_data, _add_labels, _add_train, _add_evaluate, _add_render)
+    for add in (*adders, _add_summary, _add_bench):
         add(chosen)
     return parser
 
@@ -197,3 +222,49 @@ def _add_render(group) -> None:
     parser.add_argument("--depth", type=Path, metavar="MAP", help="depth: .npy metres, .png mm")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="default: the bundled ones")
     _add_common(parser)
+
+
+def _add_summary(group) -> None:
+    parser = _command(
+        group,
+        "summary",
+        commands.summarise,
+        "Tell what the nets cost: parameters, GMACs, memory for activations, shapes.\n"
+        "Counted on tensors without memory, batch 1, fp32: seconds, and no weights are needed.",
+        "  python -m bradcn_nb summary\n"
+        "  python -m bradcn_nb summary --preset mini --size 480,320\n"
+        "  python -m bradcn_nb summary --json > summary.json",
+    )
+    parser.add_argument("--preset", choices=PRESETS, default="paper", help="default: paper")
+    parser.add_argument(
+        "--size", type=picture_size, metavar="W,H", help="pixels; default: the preset's in training"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
+
+
+def _add_bench(group) -> None:
+    parser = _command(
+        group,
+        "bench",
+        commands.run_bench,
+        "Measure speed and memory at full size, on this machine's CPU; Ctrl-C prints what is there.\n"
+        + "\n".join(f"  {name:15}{what}" for name, what in BENCHMARKS.items()),
+        "  python -m bradcn_nb bench\n"
+        "  python -m bradcn_nb bench render-net depth-net --repeats 15 --json bench.json\n"
+        "  python -m bradcn_nb bench checkpointing --threads 4",
+    )
+    # Not by `choices`, which before Python 3.12 refuses that no name is given.
+    parser.add_argument(
+        "names", nargs="*", type=benchmark, metavar="NAME", help="of the above; default: all"
+    )
+    parser.add_argument(
+        "--threads", type=natural, default=2, metavar="N", help="threads of the CPU; default: 2"
+    )
+    parser.add_argument(
+        "--repeats", type=natural, default=7, metavar="N", help="rounds of each; default: 7"
+    )
+    parser.add_argument("--json", type=Path, metavar="OUT", help="file for all times as well")
+    parser.add_argument(
+        "--quick", action="store_true", help="small pictures, one round: does it work at all?"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")

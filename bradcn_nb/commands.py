@@ -155,3 +155,44 @@ def render(options: argparse.Namespace) -> None:
         cfg=preset(options.preset).model,
     )
     print(options.out)
+
+
+def summarise(options: argparse.Namespace) -> None:
+    """Handle `summary`."""
+    import json
+
+    from bradcn_nb.summary import as_json, as_text, summarise
+
+    chosen = preset(options.preset)
+    size = options.size or chosen.data.train_size
+    nets = summarise(chosen, size)
+    if options.json:
+        print(json.dumps(as_json(chosen, size, nets)))
+    else:
+        print(as_text(chosen, size, nets))
+
+
+def run_bench(options: argparse.Namespace) -> None:
+    """Handle `bench`; what was measured is printed and written after an interruption, too."""
+    import json
+
+    from bradcn_nb import bench
+    from bradcn_nb.bench_report import as_text, finished
+    from bradcn_nb.files import write_atomically
+
+    _use_threads(options.threads)
+    results = {}
+    try:
+        bench.run(
+            options.names,
+            results,
+            repeats=options.repeats,
+            quick=options.quick,
+            progress=not options.quiet,
+        )
+    finally:
+        if results:
+            whole = finished(results)
+            print(as_text(whole))
+            if options.json:
+                write_atomically(options.json, (json.dumps(whole, indent=2) + "\n").encode())

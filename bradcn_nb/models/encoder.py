@@ -74,7 +74,7 @@ class HybridEncoder(nn.Module):
     def position(self, grid: tuple[int, int]) -> Tensor:
         """Return the position embedding for h x w tokens, (1, 1 + h*w, D).
 
-        Resized bilinearly without antialiasing, as DPT does; timm's own resizing is bicubic. Without
+        Resized bilinearly without antialiasing, as DPT does (ledger id "pos-resize"). Without
         gradients the result is kept, one for each size, until the stored embedding changes.
         """
         if grid == self.pos_grid:

@@ -1,0 +1,205 @@
+"""The benchmarks' arithmetic, on clocks and times that are made up, and one quick run of it all."""
+
+import json
+
+import pytest
+import torch
+
+from bradcn_nb import bench, cli
+from bradcn_nb.__main__ import main
+from bradcn_nb.bench_report import as_text, finished, ratio
+from bradcn_nb.errors import BradcnError
+
+MACHINE = {"cpu": "a CPU", "threads": 2, "torch": "2.0", "mode": "full"}
+
+
+def net_record(**seconds):
+    return {
+        "size": [512, 768],
+        "yardstick": "original",
+        "macs": {"ours": 90_000_000_000, "original": 100_000_000_000},
+        "difference": 2e-7,
+        "seconds": seconds,
+    }
+
+
+@pytest.fixture
+def results():
+    """A product of 1000 x 1000 at 2 GFLOP/s, and a net that is faster in each of three rounds."""
+    return {
+        "machine": MACHINE,
+        "peak": {"seconds": {"1000": [1.5, 1.0, 2.0], "500": [1.0, 0.25, 0.5]}},
+        "render-net": net_record(ours=[160.0, 100.0, 90.0], original=[200.0, 125.0, 100.0]),
+    }
+
+
+class Clock:
+    """Time passes only while a program runs."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def program(self, *durations):
+        left = list(durations)
+
+        def run():
+            self.now += left.pop(0)
+
+        return run
+
+
+def test_programs_take_turns_on_one_clock():
+    clock, order, seconds = Clock(), [], {}
+    ours, theirs = clock.program(1, 2, 3), clock.program(4, 5, 6)
+    programs = {
+        "ours": lambda: (order.append("A"), ours()),
+        "theirs": lambda: (order.append("B"), theirs()),
+    }
+    bench.take_turns(programs, 3, seconds, clock=lambda: clock.now)
+    assert "".join(order) == "ABABAB"
+    assert seconds == {"ours": [1, 2, 3], "theirs": [4, 5, 6]}
+
+
+def test_an_interruption_keeps_the_rounds_before():
+    def stop():
+        raise KeyboardInterrupt
+
+    clock, seconds = Clock(), {}
+    runs = iter([clock.program(2), stop])
+    programs = {"ours": clock.program(1, 1), "theirs": lambda: next(runs)()}
+    with pytest.raises(KeyboardInterrupt):
+        bench.take_turns(programs, 5, seconds, clock=lambda: clock.now)
+    assert seconds == {"ours": [1, 1], "theirs": [2]}
+    assert ratio(seconds["ours"], seconds["theirs"]) == {
+        "median": 0.5,
+        "quartiles": [0.5, 0.5],
+        "rounds": 1,
+    }
+
+
+def test_ratio_is_that_of_the_rounds_not_of_the_medians():
+    """In the second round something else kept the machine busy, and both took ten times as long."""
+    found = ratio([1.0, 9.0, 1.1, 0.8, 1.0], [2.0, 20.0, 2.0, 2.0, 2.0])
+    assert found["median"] == pytest.approx(0.5)
+    assert found["quartiles"] == pytest.approx([0.45, 0.5])
+    assert found["rounds"] == 5
+
+
+def test_rates_and_shares_of_the_peak(results):
+    whole = finished(results)
+    assert whole["peak"]["gflops"] == pytest.approx(2.0)  # 2 * 1000^3 FLOP in the best second
+    assert whole["peak"]["gflops_by_size"]["500"] == pytest.approx(1.0)
+    net = whole["render-net"]
+    assert net["ratio"]["median"] == pytest.approx(0.8)
+    assert net["median_s"] == {"ours": 100.0, "original": 125.0}
+    # 2 FLOPs per MAC: 200 GFLOP in 125 s and in 100 s, and 180 GFLOP in 100 s.
+    told = [(rate["net"], rate["work_of"], rate["share_of_peak"]) for rate in net["rates"]]
+    assert [line[:2] for line in told] == [
+        ("original", "original"),
+        ("ours", "original"),
+        ("ours", "ours"),
+    ]
+    assert [line[2] for line in told] == pytest.approx([0.8, 1.0, 0.9])
+    text = as_text(whole)
+    assert text.startswith("a CPU, 2 threads, torch 2.0, fp32")
+    for words in ("3 rounds in turns", "ours / original: 0.800 (quartiles 0.800 to 0.850)"):
+        assert words in text
+    assert "90.0% of the peak, counting its own 90.0 GMACs" in text
+
+
+def test_only_whole_rounds_are_reported(results):
+    results["depth-net"] = net_record(ours=[100.0], original=[])
+    results["checkpointing"] = {"preset": "paper", "steps": {}}
+    whole = finished(results)
+    assert list(whole) == ["machine", "peak", "render-net"]
+    assert "depth-net" not in as_text(whole)
+
+
+def test_peak_memory_of_steps(results):
+    off = {"peak_bytes": 10_000_000_000, "seconds": 60.0, "loss": 0.5}
+    results["checkpointing"] = {"preset": "paper", "steps": {"off": off}}
+    assert "10.00 GB peak    60.0 s" in as_text(finished(results))
+    results["checkpointing"]["steps"]["on"] = off | {"peak_bytes": 5_500_000_000}
+    whole = finished(results)
+    assert whole["checkpointing"]["ratio"] == pytest.approx(0.55)
+    assert "on / off: 0.55" in as_text(whole)
+
+
+def test_different_outputs_are_not_timed():
+    wanted = torch.tensor([0.0, 2.0, 4.0])
+    assert bench.difference("net", wanted + 2e-4, wanted) == pytest.approx(5e-5, rel=1e-2)
+    for wrong in (wanted + 5e-4, wanted * torch.nan):
+        with pytest.raises(BradcnError, match="render-net: .* cannot be compared"):
+            bench.difference("render-net", wrong, wanted)
+
+
+def test_transformers_is_optional(monkeypatch):
+    monkeypatch.setattr(bench, "find_spec", lambda name: None)
+    results = {}
+    bench.run(["depth-net-384"], results, quick=True, progress=False)
+    whole = finished(results)
+    assert "not installed" in whole["depth-net-384"]["skipped"]
+    assert "depth-net-384: skipped, transformers is not installed" in as_text(whole)
+
+
+def test_transformers_net_does_the_same_work():
+    """Equal outputs for equal weights are the pretrained weights' tests."""
+    pytest.importorskip("transformers")
+    size = (384, 384)
+    original = bench._macs(lambda: bench._original(bench.DepthNet), size)
+    assert bench._macs(bench._transformers, size) == original
+
+
+def test_a_step_that_fails_is_one_line(monkeypatch):
+    monkeypatch.setattr(bench.sys, "executable", "/bin/false")
+    with pytest.raises(BradcnError) as failure:
+        bench.run(["checkpointing"], {}, quick=True, progress=False)
+    assert "status 1" in str(failure.value) and "\n" not in str(failure.value)
+
+
+def test_unknown_names(capsys):
+    assert tuple(cli.BENCHMARKS) == bench.BENCHMARKS
+    with pytest.raises(SystemExit) as stop:
+        main(["bench", "render-net", "nonsense"])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert "nonsense" in error and "depth-net-384" in error
+    assert cli.build_parser().parse_args(["bench"]).names == []
+    with pytest.raises(BradcnError, match="nonsense"):
+        bench.run(["nonsense"], {})
+
+
+def test_ctrl_c_prints_what_was_measured(monkeypatch, results, tmp_path, capsys):
+    def interrupted(names, filled, **settings):
+        filled.update(results)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "run", interrupted)
+    threads = torch.get_num_threads()
+    out = tmp_path / "bench.json"
+    assert main(["bench", "--threads", str(threads), "--json", str(out)]) == 130
+    assert "ours / original: 0.800" in capsys.readouterr().out
+    assert json.loads(out.read_text())["render-net"]["ratio"]["rounds"] == 3
+
+
+def test_quick_run_from_the_command_line(tmp_path, capsys):
+    threads = torch.get_num_threads()
+    out = tmp_path / "bench.json"
+    names = ["depth-net", "checkpointing"]
+    options = ["--quick", "--threads", str(threads), "--json", str(out)]
+    assert main(["bench", *names, *options]) == 0
+    text, bar = capsys.readouterr()
+    assert "depth-net: 96x64" in text and "these times say nothing" in text
+    assert "2/2" in bar
+    told = json.loads(out.read_text())
+    assert list(told) == ["machine", "peak", "depth-net", "checkpointing"]
+    assert told["machine"]["threads"] == threads
+    net = told["depth-net"]
+    assert net["difference"] < 1e-4
+    assert net["macs"]["ours"] < net["macs"]["original"]
+    assert {name: len(runs) for name, runs in net["seconds"].items()} == {"ours": 1, "original": 1}
+    assert all(rate["share_of_peak"] > 0 for rate in net["rates"])
+    steps = told["checkpointing"]["steps"]
+    assert steps["off"]["loss"] == pytest.approx(steps["on"]["loss"], rel=1e-5)
+    assert told["checkpointing"]["ratio"] < 1.1
