@@ -57,7 +57,7 @@ lint: $(STAMP)
 	$(PY) -m ruff format --check .
 
 unit: $(STAMP)
-	$(PYTEST) tests -m "not browser" -n $(JOBS) -q -rs
+	$(PYTEST) tests -m "not browser and not slow" -n $(JOBS) -q -rs
 
 notebooks: $(STAMP)
 	$(PYTEST) --nbval book -n $(JOBS) --dist loadfile -q

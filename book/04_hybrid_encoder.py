@@ -807,7 +807,7 @@ function paint(canvas, values, colour) {
   values.forEach((v, i) => pixels.data.set(colour(v / top), 4 * i));
   canvas.getContext('2d').putImageData(pixels, 0, 0);
 }
-const spot = v => [0, 0, 0, 235 * (1 - v)];
+const spot = v => [0, 0, 0, 175 * (1 - v)];
 function warm(v) { const x = v * (ramp.length - 1), i = Math.min(Math.floor(x), ramp.length - 2);
   return [0, 1, 2].map(c => ramp[i][c] + (x - i) * (ramp[i + 1][c] - ramp[i][c])).concat(255); }
 function draw() {
