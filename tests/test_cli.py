@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,16 +15,17 @@ from bradcn_nb.__main__ import main
 from bradcn_nb.models import BRADCN, save_weights
 from bradcn_nb.presets import preset
 
-COMMANDS = ("data", "labels", "train", "evaluate", "render")
+COMMANDS = ("data", "labels", "train", "evaluate", "render", "summary", "bench")
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """Untrained weights of mini, and the same file under another preset's name."""
+    """Untrained weights of mini, and of another preset with another model."""
     folder = tmp_path_factory.mktemp("weights")
     model = BRADCN(preset("mini").model)
     save_weights(model, folder / "mini.safetensors", "mini")
-    save_weights(model, folder / "paper.safetensors", "paper")
+    other = BRADCN(replace(preset("mini").model, skip=False))
+    save_weights(other, folder / "paper.safetensors", "paper")
     return folder
 
 
