@@ -6,8 +6,8 @@ quartiles. Weights are random, since no kernel's time depends on them; what is c
 the same outputs, or do the same work, before it is timed. fp32 on the CPU, without gradients.
 
 A share of the peak is a net's work over its time, divided by the best that this machine's own large
-matrix products reach with the same threads. Work is 2 FLOPs per MAC of `summary`, which counts
-convolutions as direct sums: what saves multiplications (Winograd's method) may exceed 100 %.
+matrix products reach with the same threads; one takes its turn in every round of the nets, so that
+the peak is of the same minutes. Work is 2 FLOPs per MAC of `summary`.
 """
 
 import json
@@ -76,10 +76,10 @@ def run(
         "mode": "quick" if quick else "full",
     }
     if chosen != ["checkpointing"]:
-        _peak(results, repeats, (1024,) if quick else (2048, 3072, 4096), progress)
+        product = _peak(results, repeats, (1024,) if quick else (2048, 3072, 4096), progress)
     for name in chosen:
         if name in NETS:
-            _contest(name, results, repeats, quick, progress)
+            _contest(name, product, results, repeats, quick, progress)
         elif name == "checkpointing":
             _checkpointing(results, "mini" if quick else "paper", progress)
 
@@ -93,9 +93,7 @@ def take_turns(
     progress: bool = False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> None:
-    """Run the programs in turns, `repeats` times each; append every run's time to `seconds`."""
-    for name in programs:
-        seconds[name] = []
+    """Run the programs in turns, `repeats` times each; append every run's time to `seconds[name]`."""
     total = repeats * len(programs)
     with tqdm(total=total, desc=title, unit="run", disable=not progress) as bar:
         for _ in range(repeats):
@@ -115,7 +113,10 @@ def cpu_name() -> str:
         return platform.processor() or platform.machine()
 
 
-def _peak(results: dict[str, Any], repeats: int, sizes: Sequence[int], progress: bool) -> None:
+def _peak(
+    results: dict[str, Any], repeats: int, sizes: Sequence[int], progress: bool
+) -> dict[str, Callable[[], object]]:
+    """Time square matrix products; return the one of the best rate, by its size."""
     square = {str(size): torch.rand(3, size, size) for size in sizes}
     programs = {
         size: partial(torch.mm, left, right, out=product)
@@ -123,11 +124,21 @@ def _peak(results: dict[str, Any], repeats: int, sizes: Sequence[int], progress:
     }
     for program in programs.values():
         program()
-    record = results["peak"] = {"seconds": {}}
-    take_turns(programs, repeats, record["seconds"], title="peak", progress=progress)
+    seconds = {size: [] for size in programs}
+    results["peak"] = {"seconds": seconds}
+    take_turns(programs, repeats, seconds, title="peak", progress=progress)
+    best = max(programs, key=lambda size: int(size) ** 3 / min(seconds[size]))
+    return {best: programs[best]}
 
 
-def _contest(name: str, results: dict[str, Any], repeats: int, quick: bool, progress: bool) -> None:
+def _contest(
+    name: str,
+    product: dict[str, Callable[[], object]],
+    results: dict[str, Any],
+    repeats: int,
+    quick: bool,
+    progress: bool,
+) -> None:
     kind, size, yardstick = NETS[name]
     if yardstick == "transformers" and find_spec("transformers") is None:
         results[name] = {"skipped": "transformers is not installed (pip install transformers)"}
@@ -153,12 +164,14 @@ def _contest(name: str, results: dict[str, Any], repeats: int, quick: bool, prog
     image = torch.rand(1, 3, *size)
     with torch.inference_mode():
         got, wanted = ready(image), _answer(other, image)  # which also warms both up
-        record = {"size": list(size), "yardstick": yardstick, "macs": macs, "seconds": {}}
+        seconds = {"ours": [], yardstick: []}
+        record = {"size": list(size), "yardstick": yardstick, "macs": macs, "seconds": seconds}
         if yardstick == "original":  # weights in transformers' naming are left to the tests
             record["difference"] = difference(name, got, wanted)
         results[name] = record
         programs = {"ours": partial(ready, image), yardstick: partial(_answer, other, image)}
-        take_turns(programs, repeats, record["seconds"], title=name, progress=progress)
+        clocks = seconds | results["peak"]["seconds"]  # whose lists the product's turns lengthen
+        take_turns(programs | product, repeats, clocks, title=name, progress=progress)
 
 
 def difference(name: str, got: Tensor, wanted: Tensor) -> float:
