@@ -5,9 +5,9 @@ compared round by round: the ratio is the median over the rounds of ours / their
 quartiles. Weights are random, since no kernel's time depends on them; what is compared must give
 the same outputs, or do the same work, before it is timed. fp32 on the CPU, without gradients.
 
-A share of the peak is a net's work over its time, divided by the best that this machine's own large
-matrix products reach with the same threads; one takes its turn in every round of the nets, so that
-the peak is of the same minutes. Work is 2 FLOPs per MAC of `summary`.
+A share of the peak is a net's rate over that of this machine's own large matrix product with the
+same threads, which takes its turn in every round, too. Work is 2 FLOPs per MAC of `summary`, which
+counts convolutions as direct sums: what saves multiplications (Winograd's method) may exceed 100 %.
 """
 
 import json
@@ -115,8 +115,8 @@ def cpu_name() -> str:
 
 def _peak(
     results: dict[str, Any], repeats: int, sizes: Sequence[int], progress: bool
-) -> dict[str, Callable[[], object]]:
-    """Time square matrix products; return the one of the best rate, by its size."""
+) -> tuple[int, Callable[[], object]]:
+    """Time square matrix products; return the size of the best rate, and its program."""
     square = {str(size): torch.rand(3, size, size) for size in sizes}
     programs = {
         size: partial(torch.mm, left, right, out=product)
@@ -128,12 +128,12 @@ def _peak(
     results["peak"] = {"seconds": seconds}
     take_turns(programs, repeats, seconds, title="peak", progress=progress)
     best = max(programs, key=lambda size: int(size) ** 3 / min(seconds[size]))
-    return {best: programs[best]}
+    return int(best), programs[best]
 
 
 def _contest(
     name: str,
-    product: dict[str, Callable[[], object]],
+    product: tuple[int, Callable[[], object]],
     results: dict[str, Any],
     repeats: int,
     quick: bool,
@@ -164,14 +164,22 @@ def _contest(
     image = torch.rand(1, 3, *size)
     with torch.inference_mode():
         got, wanted = ready(image), _answer(other, image)  # which also warms both up
-        seconds = {"ours": [], yardstick: []}
-        record = {"size": list(size), "yardstick": yardstick, "macs": macs, "seconds": seconds}
+        record = {
+            "size": list(size),
+            "yardstick": yardstick,
+            "macs": macs,
+            "product_size": product[0],
+            "seconds": {"ours": [], yardstick: [], "product": []},
+        }
         if yardstick == "original":  # weights in transformers' naming are left to the tests
             record["difference"] = difference(name, got, wanted)
         results[name] = record
-        programs = {"ours": partial(ready, image), yardstick: partial(_answer, other, image)}
-        clocks = seconds | results["peak"]["seconds"]  # whose lists the product's turns lengthen
-        take_turns(programs | product, repeats, clocks, title=name, progress=progress)
+        programs = {
+            "ours": partial(ready, image),
+            yardstick: partial(_answer, other, image),
+            "product": product[1],
+        }
+        take_turns(programs, repeats, record["seconds"], title=name, progress=progress)
 
 
 def difference(name: str, got: Tensor, wanted: Tensor) -> float:
