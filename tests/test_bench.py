@@ -170,7 +170,7 @@ def test_a_step_that_fails_is_one_line(monkeypatch):
 
 
 def test_unknown_names(capsys):
-    assert tuple(cli.BENCHMARKS) == bench.BENCHMARKS
+    assert tuple(cli.bench.BENCHMARKS) == bench.BENCHMARKS
     with pytest.raises(SystemExit) as stop:
         main(["bench", "render-net", "nonsense"])
     assert stop.value.code == 2

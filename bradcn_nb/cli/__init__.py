@@ -1,0 +1,19 @@
+"""The command line, a module for each command; handlers do the heavy imports, so `--help` is instant."""
+
+from bradcn_nb import __version__
+from bradcn_nb.cli import bench, data, evaluate, labels, render, summary, train
+from bradcn_nb.cli.common import Parser
+
+
+def build_parser() -> Parser:
+    """Return the parser of all commands; each sets `handler`."""
+    parser = Parser(
+        prog="python -m bradcn_nb",
+        description="BRADCN: make its data, train it, judge it and render photographs with it.",
+        epilog="example: python -m bradcn_nb render photo.jpg -o bokeh.jpg",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    chosen = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in (data, labels, train, evaluate, render, summary, bench):
+        module.add(chosen)
+    return parser

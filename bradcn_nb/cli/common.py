@@ -1,0 +1,67 @@
+"""What all commands share: the parser, the readers of values, the common options."""
+
+import argparse
+from typing import NoReturn
+
+from bradcn_nb.presets import PRESETS
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, like those of the commands."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error in one line and exit with status 2."""
+        self.exit(2, f"error: {message}; see `{self.prog} --help`\n")
+
+
+def point(text: str) -> tuple[float, float]:
+    """Read "X,Y"; raises argparse's error for anything else."""
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y, for example 320,240") from None
+    return x, y
+
+
+def natural(text: str) -> int:
+    """Read a whole number from 1 on; raises argparse's error for anything else."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def picture_size(text: str) -> tuple[int, int]:
+    """Read "W,H" in pixels as (height, width); raises argparse's error for anything else."""
+    try:
+        width, height = (natural(part) for part in text.split(","))
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not W,H, for example 768,512") from None
+    return height, width
+
+
+def command(group, name: str, handler, text: str, examples: str) -> Parser:
+    """Add the command `name` to `group`, with help, description and examples; return its parser."""
+    parser = group.add_parser(
+        name,
+        help=text.partition(";")[0].partition("\n")[0].rstrip(".:"),
+        description=text,
+        epilog="examples:\n" + examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(handler=handler)
+    return parser
+
+
+def add_common(parser: Parser) -> None:
+    """Add --preset, --threads and --quiet."""
+    parser.add_argument("--preset", choices=PRESETS, default="mini", help="default: mini")
+    parser.add_argument("--threads", type=natural, metavar="N", help="threads of the CPU to use")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def use_threads(count: int | None) -> None:
+    """Let torch use `count` threads of the CPU; None leaves its own choice."""
+    if count:
+        import torch
+
+        torch.set_num_threads(count)

@@ -1,0 +1,63 @@
+"""`evaluate`: judge a BRADCN."""
+
+import argparse
+from pathlib import Path
+
+from bradcn_nb.cli.common import add_common, command, use_threads
+from bradcn_nb.presets import data_root, preset
+
+
+def add(group) -> None:
+    """Add the command to `group`."""
+    parser = command(
+        group,
+        "evaluate",
+        run_evaluation,
+        "Judge BRADCN on the test pairs of EBB! as the paper does:\n"
+        "half-size in, bilinear x2 out, PSNR and SSIM; beside it the input itself, the input through the same resizing, and the Render Net\n"
+        "without its depth and error branches.",
+        "  python -m bradcn_nb evaluate\n"
+        "  python -m bradcn_nb evaluate --json --weights runs/mini/bradcn.safetensors > result.json",
+    )
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="default: the bundled ones")
+    parser.add_argument("--ebb", type=Path, metavar="DIR", help="folder of EBB!; default: bundled")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
+    parser.add_argument("--images", action="store_true", help="with --json: every picture's values")
+    add_common(parser)
+
+
+def run_evaluation(options: argparse.Namespace) -> None:
+    """Handle `evaluate`."""
+    import json
+
+    from bradcn_nb.data import EBB
+    from bradcn_nb.evaluation import evaluate
+    from bradcn_nb.labels import weights_hash
+    from bradcn_nb.models import load_bradcn
+    from bradcn_nb.training.stages import bundled
+
+    use_threads(options.threads)
+    chosen = preset(options.preset)
+    weights = options.weights or data_root() / "weights" / f"bradcn-{chosen.name}.safetensors"
+    model = load_bradcn(chosen.name, weights)
+    root = options.ebb or bundled(chosen.data.ebb, "--ebb", chosen)
+    result = evaluate(
+        model,
+        EBB(root, "test"),
+        chosen.data.train_size,
+        preset=chosen.name,
+        weights_hash=weights_hash(weights),
+        images=options.images,
+        progress=not options.quiet,
+    )
+    if options.json:
+        print(json.dumps(result))
+        return
+    print(f"{result['n']} pictures{'':14}PSNR dB   SSIM")
+    for suffix, name in (
+        ("", "BRADCN"),
+        ("_render_only", "without its branches"),
+        ("_input_half", "input, half size"),
+        ("_input", "input"),
+    ):
+        print(f"{name:24}{result['psnr' + suffix]:7.2f}  {result['ssim' + suffix]:.4f}")
