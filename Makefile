@@ -21,7 +21,7 @@ CHAPTERS := $(wildcard book/[0-9]*.ipynb)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help environment book test lint unit notebooks browser html data weights results refresh format clean clean-all
+.PHONY: help environment book test lint unit notebooks browser html data weights results experiments refresh format clean clean-all
 
 help:
 	@echo "make book         the environment, then the rendered book in book/_build/html"
@@ -30,6 +30,7 @@ help:
 	@echo "make data         make the bundled mini-EBB and mini-SUN again (same bytes)"
 	@echo "make weights      train the bundled mini weights again (hours; resumes where it stopped)"
 	@echo "make results      measure again what the book and the README quote (minutes)"
+	@echo "make experiments  train the arms of the tables again (hours; goes on where it stopped)"
 	@echo "make lint, unit, notebooks, browser    the parts of make test"
 	@echo "make format       let ruff mend what it can"
 	@echo "make clean        remove what was built (clean-all: the environment too)"
@@ -85,6 +86,9 @@ results: $(STAMP)
 	$(PY) -m bradcn_nb.experiments mini full-size skip
 	$(PY) -m bradcn_nb.gallery
 	$(PY) -m bradcn_nb.training.bundle runs/mini data/weights
+
+experiments: runs/data/.made
+	$(PY) -m bradcn_nb.experiments maps table2 --jobs $(JOBS)
 
 refresh: $(STAMP)
 	$(PY) book/refresh.py $(NB)

@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.losses import stage_loss
+from bradcn_nb.memory import return_freed_blocks
 from bradcn_nb.models import BRADCN, DepthNet, RenderNet
 from bradcn_nb.models.blocks import centre
 from bradcn_nb.models.inference import for_inference
@@ -241,7 +242,9 @@ def training_step(preset_name: str, checkpointing: bool) -> dict[str, float]:
     stage = chosen.stage("stage2a")
     torch.manual_seed(chosen.seed)
     net = BRADCN(chosen.model).to(memory_format=torch.channels_last)
-    net.set_checkpointing(checkpointing)
+    if checkpointing:
+        net.set_checkpointing()
+        return_freed_blocks()
     for part in stage.frozen:
         getattr(net, part).requires_grad_(False)
     trained = [weight for weight in net.parameters() if weight.requires_grad]

@@ -39,6 +39,8 @@ class ModelConfig:
     depth_shift: float
     adcn_widths: tuple[int, ...]  # of the U-Net's levels, fine to coarse
     depth_kind: str = "metric"  # "relative": MiDaS weights, inverse depth without a unit
+    branches: tuple[str, ...] = ("depth", "error")  # the sums that are made: Eq. 1, Eq. 3
+    error_use: str = "add"  # Eq. 3; "gate": De closes the depth's branch, ledger "error-gate"
 
     @property
     def stride(self) -> int:
@@ -73,6 +75,7 @@ class Stage:
     samples_per_epoch: int | None = None  # None: the whole data set
     frozen: tuple[str, ...] = ()  # attributes of the net that keep their weights
     schedule: str = "constant"  # of the learning rate: "constant" | "cosine"
+    given: tuple[str | None, str | None] = (None, None)  # Do and De as `data.maps` holds them
 
 
 @dataclass(frozen=True)

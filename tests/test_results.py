@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bradcn_nb.errors import DataError
-from bradcn_nb.experiments import weights_path
+from bradcn_nb.experiments.record import weights_path
 from bradcn_nb.labels import weights_hash
 from bradcn_nb.models import load_depth_net, read_metadata
 from bradcn_nb.results import result

@@ -16,6 +16,7 @@ from bradcn_nb.data.files import (
     to_tensor,
 )
 from bradcn_nb.data.generated import Scenes
+from bradcn_nb.data.maps import MappedEBB, MapStack
 from bradcn_nb.data.sunrgbd import SUN_SENSORS, SUNRGBD
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "SUNRGBD",
     "SUN_SENSORS",
     "FileDataset",
+    "MapStack",
+    "MappedEBB",
     "Scenes",
     "decode_depth",
     "encode_depth",

@@ -16,9 +16,9 @@ def double_conv(in_channels: int, out_channels: int) -> nn.Sequential:
     """Return two 3x3 convolutions, each with a ReLU; padded, so the size stays."""
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),  # at full size a second copy of the map would be 100 MB
         nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
     )
 
 
@@ -62,7 +62,7 @@ class ADCN(HubNet):
             skips.append(x)
             x = run_segment(partial(self._sink, level), x, forget=forget)
         for level in reversed(range(len(skips))):
-            x = run_segment(partial(self._rise, level), skips[level], x, forget=forget)
+            x = run_segment(partial(self._rise, level), skips.pop(), x, forget=forget)
         return F.softplus(self.out(x))
 
     def _sink(self, level: int, x: Tensor) -> Tensor:

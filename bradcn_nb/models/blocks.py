@@ -133,7 +133,7 @@ class Decoder(nn.Module):
             nn.Conv2d(cfg.features, first, kernel_size=3, padding=1),
             upsample if cfg.head_upsample else nn.Identity(),
             nn.Conv2d(first, second, kernel_size=3, padding=1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(second, out_channels, kernel_size=1),
         )
 

@@ -1,8 +1,11 @@
 """BRADCN (Fig. 2): the Render Net, told the depth (Eq. 1) and how far to trust it (Eq. 3)."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import NamedTuple
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bradcn_nb.errors import BradcnError
@@ -40,34 +43,69 @@ class DenseBranch(nn.Module):
         return self.reassemble(self.adapt(dense))
 
 
+class ErrorGate(nn.Module):
+    """How far each place's depth is to be trusted (ledger id "error-gate"); no part of the paper.
+
+    `forward(error)`: De (N, 1, H, W) in metres gives, for each stride s, c = sigmoid(bias - slope *
+    De averaged over s x s pixels), (N, 1, H / s, W / s). It starts at 1/2 where De is 1 m.
+    """
+
+    def __init__(self, strides: tuple[int, ...]):
+        super().__init__()
+        self.strides = strides
+        self.bias = nn.Parameter(torch.ones(()))
+        self.slope = nn.Parameter(torch.ones(()))
+
+    def forward(self, error: Tensor) -> list[Tensor]:
+        return [
+            torch.sigmoid(self.bias - self.slope * F.avg_pool2d(error, stride))
+            for stride in self.strides
+        ]
+
+
 class BRADCN(HubNet):
     """The whole model: picture in; bokeh, depth and depth error out.
 
-    `forward(image, branches=("depth", "error"))`: image (N, 3, H, W) in [0, 1] gives a
-    BRADCNOutput. A branch that is not named is left out of the sums, so `branches=()` is the
-    Render Net alone with the same weights. Raises SizeError unless H and W are multiples of
-    `cfg.stride`, BradcnError for an unknown branch.
+    `forward(image, branches=cfg.branches, depth=None, depth_error=None)`: image (N, 3, H, W) in
+    [0, 1] gives a BRADCNOutput. A branch that is not named is left out of the sums, so
+    `branches=()` is the Render Net alone with the same weights. Do and De that are given,
+    (N, 1, H, W) in metres, are used instead of those that the nets would predict. Raises SizeError
+    unless H and W are multiples of `cfg.stride`, BradcnError for an unknown branch.
     """
 
     def __init__(self, cfg: ModelConfig):
         super().__init__(cfg)
-        self.render_net = RenderNet(cfg)
-        self.depth_net = DepthNet(cfg)
-        self.adcn = ADCN(cfg)
+        part = replace(cfg, branches=BRANCHES, error_use="add")  # how they are joined is not theirs
+        self.render_net = RenderNet(part)
+        self.depth_net = DepthNet(part)
+        self.adcn = ADCN(part)
         self.depth_branch = DenseBranch(cfg)
-        self.error_branch = DenseBranch(cfg)
+        gated = cfg.error_use == "gate"
+        self.error_branch = ErrorGate(cfg.strides) if gated else DenseBranch(cfg)
 
-    def forward(self, image: Tensor, branches: Collection[str] = BRANCHES) -> BRADCNOutput:
+    def forward(
+        self,
+        image: Tensor,
+        branches: Collection[str] | None = None,
+        depth: Tensor | None = None,
+        depth_error: Tensor | None = None,
+    ) -> BRADCNOutput:
+        branches = self.cfg.branches if branches is None else branches
         if unknown := set(branches) - set(BRANCHES):
             raise BradcnError(f"unknown branches {sorted(unknown)}: choose from {BRANCHES}")
-        maps = self.render_net.encode(image)  # Eo
-        depth = depth_error = None
-        if "depth" in branches:
-            depth = self.depth_net(image)  # Do
-            # Eq. 1: Di = Eo + Reassemble(Adap(Do))
-            maps = add_maps(maps, self.depth_branch(depth))
-        if "error" in branches:
+        # In the order that keeps the least at once: ADCN's wide maps come before anything is kept,
+        # and backward meets the depth net's head before the encoder's gradients exist.
+        if "error" in branches and depth_error is None:
             depth_error = self.adcn(image)  # De
+        maps = self.render_net.encode(image)  # Eo
+        if "depth" in branches and depth is None:
+            depth = self.depth_net(image)  # Do
+        told = self.depth_branch(depth) if "depth" in branches else None
+        if told and "error" in branches and self.cfg.error_use == "gate":
+            told = [c * map_ for c, map_ in zip(self.error_branch(depth_error), told, strict=True)]
+        if told:
+            maps = add_maps(maps, told)  # Eq. 1: Di = Eo + Reassemble(Adap(Do))
+        if "error" in branches and self.cfg.error_use == "add":
             # Eq. 3: DI = Di + Reassemble(Adap(De))
             maps = add_maps(maps, self.error_branch(depth_error))
         return BRADCNOutput(self.render_net.decode(maps, image), depth, depth_error)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import Dataset, Subset
 
-from bradcn_nb.data import EBB, SUNRGBD, Scenes
+from bradcn_nb.data import EBB, SUNRGBD, MappedEBB, Scenes
 from bradcn_nb.errors import DataError, RunError
 from bradcn_nb.labels import LabelSet
 from bradcn_nb.models import ADCN, BRADCN, DepthNet, load_weights
@@ -27,6 +27,7 @@ class Sources:
     ebb: Path | None = None
     sun: Path | None = None
     labels: Path | None = None
+    maps: Path | None = None
 
 
 def bundled(name: str | None, option: str, preset: Preset) -> Path:
@@ -38,20 +39,28 @@ def bundled(name: str | None, option: str, preset: Preset) -> Path:
     return data_root() / name
 
 
-def ebb_set(preset: Preset, split: str, root: Path | None) -> EBB:
-    """Return EBB! at the preset's training size, from `root` or the bundled set; train is mirrored."""
+def ebb_set(
+    preset: Preset,
+    split: str,
+    root: Path | None,
+    maps: Path | None = None,
+    given: tuple[str | None, str | None] = (None, None),
+) -> EBB:
+    """Return EBB! at the preset's training size, from `root` or the bundled set; train is mirrored.
+
+    `given` names the maps in the folder `maps` that items hold beside the pictures.
+    """
     root = root or bundled(preset.data.ebb, "--ebb", preset)
     (height, width), scale = preset.data.train_size, preset.data.truth_scale
     cache = 4400 * height * width * 3 * (1 + scale**2) < CACHE_BYTES
-    return EBB(
-        root,
-        split,
-        preset.data.train_size,
-        truth_scale=scale,
-        flip=split == "train",
-        seed=preset.seed,
-        cache=cache,
-    )
+    options = {
+        "truth_scale": scale, "flip": split == "train", "seed": preset.seed, "cache": cache
+    }  # fmt: skip
+    if not any(given):
+        return EBB(root, split, preset.data.train_size, **options)
+    if maps is None:
+        raise DataError(f"maps {given} are asked for: name their folder")
+    return MappedEBB(root, split, preset.data.train_size, maps, given, **options)
 
 
 def sun_set(preset: Preset, split: str, root: Path | None) -> SUNRGBD:
@@ -92,7 +101,10 @@ def datasets(
             for split in ("train", "test")
         )
     else:
-        train, test = (ebb_set(preset, split, sources.ebb) for split in ("train", "test"))
+        train, test = (
+            ebb_set(preset, split, sources.ebb, sources.maps, stage.given)
+            for split in ("train", "test")
+        )
     return train, Subset(test, range(min(CHECK_ITEMS, len(test))))
 
 
@@ -152,7 +164,13 @@ def compare(stage: Stage, net: torch.nn.Module, batch: dict) -> Comparison:
         return 1 / net(batch["image"]), 1 / depth, None
     if stage.net == "adcn":
         return net(batch["image"]), batch["error"], batch["mask"]
-    return enlarge(net(batch["image"]).bokeh, batch["bokeh"]), batch["bokeh"], None
+    output = net(batch["image"], **given_maps(batch))
+    return enlarge(output.bokeh, batch["bokeh"]), batch["bokeh"], None
+
+
+def given_maps(batch: dict) -> dict[str, torch.Tensor]:
+    """Return the maps that a batch of pairs brings along, as BRADCN takes them."""
+    return {key: batch[key] for key in ("depth", "depth_error") if key in batch}
 
 
 def enlarge(picture: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -186,8 +204,10 @@ def panels(stage: Stage, net: torch.nn.Module, batch: dict) -> list[list[torch.T
         prediction, target, mask = compare(stage, net, batch)
         columns = [image, prediction / 2, torch.where(mask, target, 0) / 2]  # white: 2 m wrong
     else:
-        output = net(image)
-        columns = [image, 1 / output.depth, output.depth_error / 2, output.bokeh, batch["bokeh"]]
+        output = net(image, **given_maps(batch))
+        maps = [] if output.depth is None else [1 / output.depth]
+        maps += [] if output.depth_error is None else [output.depth_error / 2]
+        columns = [image, *maps, output.bokeh, batch["bokeh"]]
         columns = [enlarge(column, batch["bokeh"]) for column in columns]
     rows = zip(*columns, strict=True)
     return [[panel.expand(3, -1, -1).clamp(0, 1) for panel in row] for row in rows]

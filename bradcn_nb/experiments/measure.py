@@ -1,20 +1,7 @@
-"""The measurements that the book and the README quote: each writes one file of `data/results`.
-
-    python -m bradcn_nb.experiments mini               the bundled weights on mini-EBB's test pairs
-    python -m bradcn_nb.experiments full-size          scenes at 8 times the size of mini-EBB's
-    python -m bradcn_nb.experiments skip               what each kind of skip could reach at best
-    python -m bradcn_nb.experiments real --ebb DIR     any folder of real EBB! pairs
-
-Each file holds the values, and how they came about: commit, versions, device, seconds.
-"""
+"""Measurements of the bundled weights that the book and the README quote; none trains anything."""
 
 import argparse
-import json
-import platform
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -25,17 +12,16 @@ from tqdm import tqdm
 
 from bradcn_nb.data import EBB, resize_picture
 from bradcn_nb.data.bundle import EBB_SIZE
-from bradcn_nb.errors import BradcnError, DataError
+from bradcn_nb.errors import DataError
 from bradcn_nb.evaluation import evaluate
-from bradcn_nb.files import write_atomically
+from bradcn_nb.experiments.record import weights_path
 from bradcn_nb.labels import weights_hash
 from bradcn_nb.metrics import paired_interval, psnr, to_uint8
-from bradcn_nb.models import BRADCN, load_bradcn
+from bradcn_nb.models import BRADCN
 from bradcn_nb.optics import coc_diameter
 from bradcn_nb.presets import data_root, preset
 from bradcn_nb.rendering import net_bokeh
 from bradcn_nb.scenes import outdoor_scene
-from bradcn_nb.training.run import commit, versions
 from bradcn_nb.upsample import upsample_bilinear, upsample_stack
 
 FULL_SIZE_SEED, FULL_SIZE_SCENES = 3_000_000, 4  # scenes that no training and no tuning has seen
@@ -48,11 +34,6 @@ UPSAMPLERS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "bilinear": lambda photo, net: upsample_bilinear(net, photo.shape[:2]),
     "stack": upsample_stack,
 }
-
-
-def weights_path() -> Path:
-    """Return the file of the bundled mini weights."""
-    return data_root() / "weights" / "bradcn-mini.safetensors"
 
 
 def mini(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
@@ -167,40 +148,4 @@ def real(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
     return {**means, "n": len(values), "images": values}
 
 
-EXPERIMENTS = {"mini": mini, "full-size": full_size, "skip": skip, "real": real}
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the experiments that are named and write their results; 2 after a user's error."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bradcn_nb.experiments",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("names", nargs="+", choices=EXPERIMENTS, metavar="NAME")
-    parser.add_argument("--ebb", type=Path, metavar="DIR", help="folder of real pairs, for `real`")
-    options = parser.parse_args(arguments)
-    try:
-        model = load_bradcn("mini", weights_path())
-        for name in options.names:
-            start = time.monotonic()
-            values = EXPERIMENTS[name](model, options)
-            made = {
-                "weights_sha256": weights_hash(weights_path()),
-                "commit": commit(),
-                "versions": versions(),
-                "device": f"CPU {platform.machine()}, {torch.get_num_threads()} threads",
-                "seconds": round(time.monotonic() - start, 1),
-            }
-            path = data_root() / "results" / f"{name}.json"
-            text = json.dumps({**values, "made": made}, indent=1)
-            write_atomically(path, f"{text}\n".encode())
-            print(path)
-    except BradcnError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+MEASURES = {"mini": mini, "full-size": full_size, "skip": skip, "real": real}

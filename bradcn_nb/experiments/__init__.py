@@ -1,0 +1,1 @@
+"""What the book measures: commands that write `data/results`, with how each number came about."""

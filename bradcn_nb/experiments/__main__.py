@@ -1,0 +1,82 @@
+"""Run the experiments that are named: `python -m bradcn_nb.experiments --help`."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from bradcn_nb.cli.common import Parser, natural
+from bradcn_nb.errors import BradcnError
+from bradcn_nb.experiments import table2
+from bradcn_nb.experiments.maps import make_maps
+from bradcn_nb.experiments.measure import MEASURES
+from bradcn_nb.experiments.record import provenance, weights_path, write_result
+from bradcn_nb.models import load_bradcn
+
+TEXT = """Measure what the book and the README quote; each name writes one file of data/results.
+
+  mini        the bundled weights on mini-EBB's test pairs
+  full-size   scenes at 8 times the size of mini-EBB's
+  skip        what each kind of skip could reach at best
+  real        any folder of real EBB! pairs (--ebb)
+  maps        depth and error maps of runs/data, which table2 trains on (minutes)
+  table2      the ablation and its oracles (hours; goes on where it stopped)"""
+EXAMPLES = """examples:
+  python -m bradcn_nb.experiments mini full-size skip
+  python -m bradcn_nb.experiments real --ebb /data/EBB
+  python -m bradcn_nb.experiments maps table2 --jobs 2 --seeds 5"""
+
+
+def build_parser() -> Parser:
+    """Return the parser of this module's options."""
+    parser = Parser(
+        prog="python -m bradcn_nb.experiments",
+        description=TEXT,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    names = (*MEASURES, "maps", "table2")
+    parser.add_argument("names", nargs="+", choices=names, metavar="NAME")
+    parser.add_argument("--ebb", type=Path, metavar="DIR", help="real: folder of EBB! pairs")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="trainings; default: runs"
+    )
+    parser.add_argument(
+        "--arms", nargs="+", metavar="ARM", help=f"table2: of {', '.join(table2.ARMS)}"
+    )
+    parser.add_argument("--seeds", type=natural, default=5, metavar="N", help="table2; default: 5")
+    parser.add_argument(
+        "--jobs", type=natural, default=2, metavar="N", help="processes; default: 2"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the experiments that are named and write their results; 2 after a user's error."""
+    options = build_parser().parse_args(arguments)
+    data, shown = options.runs / "data", not options.quiet
+    try:
+        for name in options.names:
+            start = time.monotonic()
+            if name == "maps":
+                path = make_maps(data / "mini-ebb", data / "maps", options.jobs, shown)
+            elif name == "table2":
+                path = table2.run(
+                    data, options.runs / "table2", options.arms, options.seeds, options.jobs, shown
+                )
+            else:
+                values = MEASURES[name](load_bradcn("mini", weights_path()), options)
+                path = write_result(name, {**values, "made": provenance(start)})
+            print(path)
+    except (BradcnError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

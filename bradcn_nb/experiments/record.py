@@ -1,0 +1,37 @@
+"""Files of `data/results`: values, and how they came about."""
+
+import json
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bradcn_nb.files import write_atomically
+from bradcn_nb.labels import weights_hash
+from bradcn_nb.presets import data_root
+from bradcn_nb.training.run import commit, versions
+
+
+def weights_path(net: str = "bradcn") -> Path:
+    """Return the file of the bundled mini weights of "bradcn", or of "depth", stage 0's net."""
+    return data_root() / "weights" / f"{net}-mini.safetensors"
+
+
+def provenance(start: float) -> dict[str, Any]:
+    """Return what made a result: commit, versions, device, and the seconds since `start` (monotonic)."""
+    return {
+        "weights_sha256": weights_hash(weights_path()),
+        "commit": commit(),
+        "versions": versions(),
+        "device": f"CPU {platform.machine()}, {torch.get_num_threads()} threads",
+        "seconds": round(time.monotonic() - start, 1),
+    }
+
+
+def write_result(name: str, values: dict[str, Any], indent: int | None = 1) -> Path:
+    """Write `values` as data/results/`name`.json, at once or not at all; return the file."""
+    path = data_root() / "results" / f"{name}.json"
+    write_atomically(path, f"{json.dumps(values, indent=indent)}\n".encode())
+    return path

@@ -1,0 +1,187 @@
+"""Trainings of a table: arms times seeds, in processes, each kept as soon as it is done."""
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from bradcn_nb.data import EBB, MapStack, resize_picture, to_tensor
+from bradcn_nb.errors import DataError
+from bradcn_nb.evaluation import METRICS
+from bradcn_nb.experiments.record import weights_path
+from bradcn_nb.files import write_atomically
+from bradcn_nb.labels import weights_hash
+from bradcn_nb.metrics import val294
+from bradcn_nb.models import load_bradcn, load_weights, save_weights
+from bradcn_nb.presets import Preset, preset
+from bradcn_nb.training import train
+from bradcn_nb.training.run import commit
+from bradcn_nb.training.stages import make_net
+
+DIGITS = 5  # of a picture's PSNR in dB and SSIM
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One training: which arm, which seed, what is trained, and on what."""
+
+    arm: str
+    seed: int
+    preset: Preset
+    ebb: Path
+    maps: Path
+    folder: Path  # of the run
+
+    @property
+    def digest(self) -> str:
+        """What the training depends on, as 16 hexadecimal digits; another one is another training."""
+        about = [dataclasses.asdict(self.preset), weights_hash(weights_path("depth"))]
+        about += [weights_hash(weights_path()), len(EBB(self.ebb, "train"))]
+        return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
+
+
+def init_files(folder: Path) -> dict[str, Path]:
+    """Return the weights that every arm starts from: stage 0's depth net and stage 1's ADCN.
+
+    ADCN is taken out of the bundled BRADCN, where stage 2 left it as it was, and written to `folder`.
+    """
+    file = folder / "adcn.safetensors"
+    if not file.is_file():
+        save_weights(load_bradcn().adcn, file, "mini")
+    return {"depth": weights_path("depth"), "adcn": file}
+
+
+def run_task(task: Task) -> dict[str, Any]:
+    """Train one arm with one seed, from its checkpoint if there is one, and judge it."""
+    torch.set_num_threads(1)
+    start = time.monotonic()
+    init = init_files(task.folder)
+    for stage in task.preset.stages:
+        final = train(
+            task.preset,
+            stage.name,
+            task.folder,
+            init=init,
+            data={"ebb": task.ebb, "maps": task.maps},
+            threads=1,
+            progress=False,
+        )
+    net = make_net(task.preset, task.preset.stages[-1], init)
+    load_weights(final, net, task.preset.name)
+    return {
+        "arm": task.arm,
+        "seed": task.seed,
+        "digest": task.digest,
+        "commit": commit(),
+        "seconds": round(time.monotonic() - start, 1),
+        "parameters": trained_parameters(net, task.preset),
+        **judge(net.eval(), task),
+    }
+
+
+def trained_parameters(net: torch.nn.Module, chosen: Preset) -> int:
+    """Return how many numbers training changes: those with a gradient after one step's backward."""
+    stage = chosen.stages[-1]
+    for name in stage.frozen:
+        getattr(net, name).requires_grad_(False)
+    height, width = chosen.data.train_size
+    given = {
+        key: torch.ones(1, 1, height, width)
+        for key, name in zip(("depth", "depth_error"), stage.given, strict=True)
+        if name
+    }
+    net(torch.rand(1, 3, height, width), **given).bokeh.sum().backward()
+    count = sum(weight.numel() for weight in net.parameters() if weight.grad is not None)
+    net.zero_grad()
+    return count
+
+
+@torch.inference_mode()
+def judge(net: torch.nn.Module, task: Task) -> dict[str, list]:
+    """Return each test pair's number and values by the protocol val294 (Section IV-F)."""
+    test, (stage, size) = (
+        EBB(task.ebb, "test"),
+        (task.preset.stages[-1], task.preset.data.train_size),
+    )
+    named = zip(("depth", "depth_error"), stage.given, strict=True)
+    stacks = {key: MapStack(task.maps, name) for key, name in named if name}
+    values: dict[str, list] = {"id": [], **{metric: [] for metric in METRICS}}
+    for index in range(len(test)):
+        item = test.read(index)
+        number = test.pairs[index][0]
+        small = to_tensor(resize_picture(item["image"], size))[None]
+        given = {key: torch.from_numpy(stack[number])[None] for key, stack in stacks.items()}
+        picture = val294(net(small, **given).bokeh, *item["bokeh"].shape[:2])
+        values["id"].append(number)
+        for metric, measure in METRICS.items():
+            values[metric].append(round(measure(item["bokeh"], picture), DIGITS))
+    return values
+
+
+def run_all(
+    tasks: Sequence[Task], kept: Mapping[str, Any], jobs: int, progress: bool
+) -> Iterator[dict[str, Any]]:
+    """Yield the record of every task that `kept` ("ARM/SEED": record) has not got, as they finish.
+
+    `jobs` processes of one thread each. A finished run leaves its record in its folder, too, so that
+    nothing is trained twice even if the caller is killed.
+    """
+    waiting = []
+    for task in tasks:
+        record = kept.get(f"{task.arm}/{task.seed}") or _own_record(task)
+        if record and record["digest"] == task.digest:
+            yield record
+        else:
+            waiting.append(task)
+    if not waiting:
+        return
+    with (
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
+        tqdm(total=len(waiting), desc="trainings", unit="run", disable=not progress) as bar,
+    ):
+        futures = [pool.submit(_run_and_keep, task) for task in waiting]
+        try:
+            for future in as_completed(futures):
+                record = future.result()
+                bar.set_postfix_str(f"{record['arm']} seed {record['seed']}")
+                bar.update()
+                yield record
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _run_and_keep(task: Task) -> dict[str, Any]:
+    record = run_task(task)
+    write_atomically(task.folder / "record.json", json.dumps(record).encode())
+    return record
+
+
+def _own_record(task: Task) -> dict[str, Any] | None:
+    path = task.folder / "record.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def check_data(data: Path) -> tuple[Path, Path]:
+    """Return the pairs and the maps below `data`; raises DataError naming the command that makes them."""
+    ebb, maps = data / "mini-ebb", data / "maps"
+    for folder, command in ((ebb, "make runs/data/.made"), (maps, "... experiments maps")):
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; make it with `{command}`")
+    return ebb, maps
+
+
+def mini_arm(model: dict[str, Any], stages: tuple, seed: int) -> Preset:
+    """Return the mini preset with other fields of its model, other stages and a seed."""
+    mini = preset("mini")
+    return dataclasses.replace(
+        mini, model=dataclasses.replace(mini.model, **model), stages=stages, seed=seed
+    )

@@ -1,0 +1,185 @@
+"""The experiments' machinery: statistics, maps, arms, and trainings that are kept."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from test_resume import write_ebb
+
+from bradcn_nb.data import MappedEBB, MapStack
+from bradcn_nb.errors import BradcnError, DataError
+from bradcn_nb.experiments import maps, runs, table2
+from bradcn_nb.experiments.__main__ import main
+from bradcn_nb.experiments.statistics import crossed_interval
+from bradcn_nb.metrics import paired_interval
+from bradcn_nb.models import BRADCN
+from bradcn_nb.models.blocks import add_maps
+from bradcn_nb.presets import preset
+
+MINI = preset("mini").model
+SIZE = (64, 96)
+NAMES = ("predicted", "true", "adcn", "shuffled", "error", "signed", "dioptre", "constant")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Pairs of noise in EBB!'s layout, and maps of noise, 1 to 3 m."""
+    root = tmp_path_factory.mktemp("data")
+    write_ebb(root / "mini-ebb", train=8, test=3)
+    numbers = [*range(8), 4400, 4401, 4402]
+    (root / "maps").mkdir()
+    (root / "maps" / "ids.json").write_text(json.dumps(numbers))
+    rng = np.random.default_rng(0)
+    for name in NAMES:
+        values = rng.uniform(1, 3, (len(numbers), *SIZE)).astype(np.float16)
+        np.save(root / "maps" / f"{name}.npy", values)
+    return root
+
+
+def test_interval_with_one_seed_is_the_paired_one():
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(28, 4, (1, 200)), rng.normal(28, 4, (1, 200))
+    ours, known = crossed_interval(a, b), paired_interval(a[0], b[0])
+    assert ours.mean == pytest.approx(known.mean)
+    assert ours.low == pytest.approx(known.low, abs=0.05)
+    assert ours.high == pytest.approx(known.high, abs=0.05)
+
+
+def test_interval_knows_that_seeds_differ():
+    """Each seed shifts all of its pictures: the pictures alone would be far too sure."""
+    rng = np.random.default_rng(2)
+    shifts = rng.normal(0, 1, (5, 1))
+    a = np.broadcast_to(shifts, (5, 400)) + rng.normal(0, 0.1, (5, 400))
+    interval = crossed_interval(a, np.zeros_like(a))
+    alone = paired_interval(a.mean(0), np.zeros(400))
+    assert interval.high - interval.low > 20 * (alone.high - alone.low)
+    with pytest.raises(ValueError, match="one shape"):
+        crossed_interval(a, a[:2])
+    with pytest.raises(ValueError, match="finite"):
+        crossed_interval(a * np.nan, a)
+
+
+def test_interval_covers_as_often_as_it_says():
+    rng, covered = np.random.default_rng(3), 0
+    for trial in range(100):
+        seeds, pictures = rng.normal(0, 0.1, (8, 1)), rng.normal(0, 0.3, (1, 60))
+        values = 0.2 + seeds + pictures + rng.normal(0, 0.2, (8, 60))
+        interval = crossed_interval(values, np.zeros_like(values), seed=trial)
+        covered += interval.low <= 0.2 <= interval.high
+    assert 85 <= covered <= 100
+
+
+def test_derangement_stays_inside_the_splits():
+    rows = maps.derangement(8, 11)
+    assert sorted(rows[:8]) == [*range(8)] and sorted(rows[8:]) == [8, 9, 10]
+    assert (rows != np.arange(11)).all()
+
+
+def test_true_depth_is_that_of_the_pair():
+    from bradcn_nb.data.bundle import EBB_SEED, EBB_SIZE
+    from bradcn_nb.scenes import outdoor_scene
+
+    _, _, depth = outdoor_scene(EBB_SEED + 3).pair(*EBB_SIZE, samples=4)
+    np.testing.assert_allclose(maps.true_depth(3, 7.0), np.minimum(depth, 7.0), rtol=1e-6)
+
+
+def test_items_bring_their_own_maps_mirrored_along(data):
+    given = ("predicted", "adcn")
+    plain = MappedEBB(data / "mini-ebb", "train", SIZE, data / "maps", given)
+    stack = MapStack(data / "maps", "adcn")
+    np.testing.assert_array_equal(plain[5]["depth_error"], stack[5])
+    flipped = MappedEBB(data / "mini-ebb", "train", SIZE, data / "maps", given, flip=True, seed=1)
+    mirrored = [i for i in range(8) if torch.equal(flipped[i]["image"], plain[i]["image"].flip(-1))]
+    assert 0 < len(mirrored) < 8
+    for i in mirrored:
+        assert torch.equal(flipped[i]["depth"], plain[i]["depth"].flip(-1))
+    with pytest.raises(DataError, match="no-such.npy"):
+        MapStack(data / "maps", "no-such")
+    with pytest.raises(DataError, match="no map of pair 99"):
+        stack[99]
+
+
+def test_given_maps_replace_the_nets():
+    torch.manual_seed(0)
+    net = BRADCN(MINI).eval()
+    for patches in (*net.depth_branch.reassemble.patches, *net.error_branch.reassemble.patches):
+        torch.nn.init.normal_(patches.weight, std=0.1)
+    image = torch.rand(1, 3, *SIZE)
+    with torch.no_grad():
+        own = net(image)
+        again = net(image, depth=own.depth, depth_error=own.depth_error)
+        other = net(image, depth=own.depth + 1)
+    assert torch.equal(own.bokeh, again.bokeh)
+    assert not torch.allclose(own.bokeh, other.bokeh)
+
+
+def test_gate_closes_the_depth_branch_where_the_error_is_large():
+    torch.manual_seed(0)
+    net = BRADCN(dataclasses.replace(MINI, error_use="gate")).eval()
+    for patches in net.depth_branch.reassemble.patches:
+        torch.nn.init.normal_(patches.weight, std=0.1)
+    image, depth = torch.rand(1, 3, *SIZE), torch.full((1, 1, *SIZE), 2.0)
+    with torch.no_grad():
+        closed = net(image, depth=depth, depth_error=torch.full_like(depth, 1e4)).bokeh
+        assert torch.allclose(closed, net(image, branches=()).bokeh, atol=1e-5)
+        half = net(image, depth=depth, depth_error=torch.ones_like(depth)).bokeh
+        maps_ = add_maps(net.render_net.encode(image), [m / 2 for m in net.depth_branch(depth)])
+        assert torch.allclose(half, net.render_net.decode(maps_, image), atol=1e-5)
+
+
+def test_arms_differ_in_what_they_say():
+    presets = {name: table2.arm_preset(arm, 0) for name, arm in table2.ARMS.items()}
+    digests = {json.dumps(dataclasses.asdict(one)) for one in presets.values()}
+    assert len(digests) == len(presets)
+    assert presets["render"].model.branches == ()
+    assert presets["full"].stages[0].given == ("predicted", "adcn")
+    assert presets["tuned-full"].stages[0].frozen == ("adcn",)
+    assert presets["full-l1"].stages[1].ms_ssim == 0 and presets["full"].stages[1].ms_ssim == 1
+    named = {name for pair in table2.COMPARISONS for name in pair}
+    assert named == set(table2.ARMS)
+    steps = {sum(stage.epochs for stage in one.stages) for one in presets.values()}
+    assert len(steps) == 1
+
+
+def test_a_training_is_kept_and_not_repeated(data, tmp_path):
+    def task(seed):
+        chosen = table2.arm_preset(table2.ARMS["full"], seed)
+        short = [dataclasses.replace(stage, epochs=1) for stage in chosen.stages[:1]]
+        chosen = dataclasses.replace(chosen, stages=tuple(short))
+        folder = tmp_path / f"seed-{seed}"
+        return runs.Task("full", seed, chosen, data / "mini-ebb", data / "maps", folder)
+
+    record = runs.run_task(task(0))
+    assert record["id"] == [4400, 4401, 4402] and np.isfinite(record["psnr"]).all()
+    net = BRADCN(MINI)
+    trained = [net.render_net, net.depth_branch, net.error_branch]
+    count = sum(weight.numel() for part in trained for weight in part.parameters())
+    assert record["parameters"] == count
+    kept = {"full/0": record}
+    assert list(runs.run_all([task(0)], kept, 1, False)) == [record]
+    assert task(1).digest != task(0).digest
+
+
+def test_summary_compares_what_is_there():
+    rng = np.random.default_rng(4)
+    records = {}
+    for name, gain in (("render", 0.0), ("depth", 0.5)):
+        for seed in range(3):
+            psnr = (25 + gain + rng.normal(0, 0.01, 6)).tolist()
+            record = {"arm": name, "seed": seed, "psnr": psnr, "ssim": psnr, "parameters": 1}
+            records[f"{name}/{seed}"] = record | {"seconds": 1}
+    found = table2.summary(records)
+    assert list(found["arms"]) == ["render", "depth"]
+    assert list(found["differences"]) == ["depth - render"]
+    difference = found["differences"]["depth - render"]
+    assert difference["seeds"] == [0, 1, 2]
+    assert 0.45 < difference["psnr"]["low"] < difference["psnr"]["high"] < 0.55
+
+
+def test_what_is_wrong_is_said_in_one_line(tmp_path, capsys):
+    assert main(["table2", "--runs", str(tmp_path), "--arms", "full"]) == 2
+    assert "mini-ebb: no such folder; make it with" in capsys.readouterr().err
+    with pytest.raises(BradcnError, match="unknown arms"):
+        table2.run(tmp_path, tmp_path, ["nonsense"], 1, 1, False)
