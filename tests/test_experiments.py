@@ -63,12 +63,12 @@ def test_interval_knows_that_seeds_differ():
 
 def test_interval_covers_as_often_as_it_says():
     rng, covered = np.random.default_rng(3), 0
-    for trial in range(100):
+    for trial in range(40):
         seeds, pictures = rng.normal(0, 0.1, (8, 1)), rng.normal(0, 0.3, (1, 60))
         values = 0.2 + seeds + pictures + rng.normal(0, 0.2, (8, 60))
         interval = crossed_interval(values, np.zeros_like(values), seed=trial)
         covered += interval.low <= 0.2 <= interval.high
-    assert 85 <= covered <= 100
+    assert 33 <= covered <= 40
 
 
 def test_derangement_stays_inside_the_splits():
