@@ -59,9 +59,10 @@ def evaluate(
     own size again by bilinear interpolation; PSNR (dB) and SSIM are scikit-image's on uint8.
     Beside the means `psnr` and `ssim` over the `n` pictures stand, as `psnr_*` and `ssim_*`, those
     of `input` (the picture itself), `input_half` (the picture through the same resizing, no net)
-    and `render_only` (the same weights with the depth and error branches off; BRADCN only). `differences` holds,
-    per metric and reference, the mean of model minus reference with its paired bootstrap 95 %
-    interval (`low`, `high`), drawn with `seed`. `images=True` adds the values of every picture.
+    and, of a BRADCN, `render_only` (the same weights with the depth and error branches off).
+    `differences` holds, per metric and reference, the mean of model minus reference with its paired
+    bootstrap 95 % interval (`low`, `high`), drawn with `seed`. `images=True` adds the values of every
+    picture.
     PSNR above 100 dB counts as 100 (identical pictures have infinity).
     Source: Sections IV-C, IV-F; BRViT and DMSHN. Raises DataError if the data set is not at its
     native size or a picture is damaged, SizeError if `train_size` does not suit the model or a

@@ -1,8 +1,11 @@
 """The photograph with measured depth: its calibration, its reference, and errors against it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from bradcn_nb import scenes
 from bradcn_nb.errors import DataError, SizeError
 from bradcn_nb.measured import depth_errors, motorcycle, reference_render
 from bradcn_nb.models import load_depth_net
@@ -14,6 +17,12 @@ from bradcn_nb.rendering import default_focus, depth_of
 @pytest.fixture(scope="module")
 def photo():
     return motorcycle()
+
+
+def test_no_scene_shows_a_piece_of_it():
+    sources = sorted(Path(scenes.__file__).parent.glob("*.py"))
+    assert len(sources) > 5
+    assert not any("motorcycle" in source.read_text(encoding="utf-8") for source in sources)
 
 
 def test_depth_follows_the_calibration(photo):

@@ -1,8 +1,6 @@
 """The methods that Table I compares with BRADCN, by name and size."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from torch import nn
 
@@ -19,7 +17,6 @@ SIZES = ("mini", "full")
 SKIP = "-skip"  # ends the name of a baseline that mixes its input in as mini BRADCN does
 
 _MINI, _FULL = preset("mini").model, preset("paper").model
-_PUBLISHED = DMSHNConfig()
 _BRVIT_MINI = replace(
     _MINI,
     skip=False,
@@ -30,29 +27,19 @@ _BRVIT_MINI = replace(
     head_widths=(24, 24),
 )
 
-# Name -> size -> how to build it. What learns at `mini` has as many trained weights as mini BRADCN
-# in stage 2, 3,030,833, to within 20 % (ledger id "baseline-widths").
-_BUILDERS: dict[str, dict[str, Callable[[], nn.Module]]] = {
-    "identity": {"mini": Identity, "full": Identity},
-    "classical": {"mini": partial(Classical, _MINI), "full": partial(Classical, _FULL)},
-    "dbsi": {
-        "mini": partial(DBSI, DBSIConfig(_MINI, (16, 32, 64, 120))),
-        "full": partial(DBSI, DBSIConfig(_FULL)),
-    },
+# Name -> net, its configuration at the size `mini`, and at `full`. What learns has at `mini` as many
+# weights as mini BRADCN trains in stage 2, 3,030,833, to within 20 % (ledger id "baseline-widths").
+_NETS = {
+    "classical": (Classical, _MINI, _FULL),
+    "skn": (SKN, SKNConfig((24, 48, 104, 208)), SKNConfig()),
+    "dbsi": (DBSI, DBSIConfig(_MINI, (16, 32, 64, 120)), DBSIConfig(_FULL)),
+    "dmshn": (DMSHN, DMSHNConfig((24, 48, 96)), DMSHNConfig()),
+    "stacked-dmshn": (StackedDMSHN, DMSHNConfig((16, 32, 64)), DMSHNConfig()),
+    "brvit": (BRViT, _BRVIT_MINI, _FULL),
 }
-for _name, _net, _mini, _full in (
-    ("skn", SKN, SKNConfig((24, 48, 104, 208)), SKNConfig()),
-    ("dmshn", DMSHN, DMSHNConfig((24, 48, 96)), _PUBLISHED),
-    ("stacked-dmshn", StackedDMSHN, DMSHNConfig((16, 32, 64)), _PUBLISHED),
-    ("brvit", BRViT, _BRVIT_MINI, _FULL),
-):
-    for _ending, _skip in (("", False), (SKIP, True)):
-        _BUILDERS[_name + _ending] = {
-            size: partial(_net, replace(cfg, skip=_skip))
-            for size, cfg in (("mini", _mini), ("full", _full))
-        }
+_WITH_SKIP = tuple(name + SKIP for name in ("skn", "dmshn", "stacked-dmshn", "brvit"))
 
-NAMES = tuple(_BUILDERS)
+NAMES = ("identity", *_NETS, *_WITH_SKIP)
 TRAINED = tuple(name for name in NAMES if name not in ("identity", "classical"))
 
 
@@ -67,4 +54,8 @@ def build(name: str, size: str = "mini") -> nn.Module:
         raise BradcnError(f"unknown baseline {name!r}: choose one of {', '.join(NAMES)}")
     if size not in SIZES:
         raise BradcnError(f"unknown size {size!r} of {name}: choose {' or '.join(SIZES)}")
-    return _BUILDERS[name][size]()
+    if name == "identity":
+        return Identity()
+    net, *cfgs = _NETS[name.removesuffix(SKIP)]
+    cfg = cfgs[SIZES.index(size)]
+    return net(replace(cfg, skip=True) if name.endswith(SKIP) else cfg)
