@@ -67,7 +67,7 @@ from torch.testing import assert_close
 
 from bradcn_nb.data import EBB
 from bradcn_nb.models import RenderNet
-from bradcn_nb.models.blocks import Decoder, FusionBlock, Reassemble, ResidualConvUnit
+from bradcn_nb.models.blocks import Decoder, FusionBlock, Reassemble, ResidualConvUnit, mix_input
 from bradcn_nb.plots import COLOURS, STYLE, grid, show
 from bradcn_nb.presets import data_root, preset
 
@@ -670,6 +670,7 @@ for name, stride, channels in (
 
 # %%
 show(RenderNet.decode)
+show(mix_input)
 
 # %% mystnb={"image": {"alt": "Three pictures: the sharp input, the same averaged over 5 by 5 pixels, and the output of the untrained mini net, which is nearly as sharp as the input."}}
 keep = torch.sigmoid(drawn[:, 3:])

@@ -1,5 +1,6 @@
 """Judging a model on a test set by the protocol `val294` (Sections IV-C and IV-F)."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -25,12 +26,19 @@ def _candidates(model: nn.Module, image: np.ndarray, train_size: tuple[int, int]
     height, width = image.shape[:2]
     device = next(model.parameters(), torch.empty(0)).device
     small = to_tensor(resize_picture(image, train_size))[None].to(device)
-    return {
+    pictures = {
         "": val294(model(small).bokeh, height, width),
         "input": image,
         "input_half": val294(small, height, width),
-        "render_only": val294(model(small, branches=()).bokeh, height, width),
     }
+    if _has_branches(model):
+        pictures["render_only"] = val294(model(small, branches=()).bokeh, height, width)
+    return pictures
+
+
+def _has_branches(model: nn.Module) -> bool:
+    """Return whether a model's branches can be turned off, as BRADCN's can and no baseline's."""
+    return "branches" in inspect.signature(model.forward).parameters
 
 
 @torch.no_grad()
@@ -45,15 +53,16 @@ def evaluate(
     images: bool = False,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Judge a BRADCN on pairs of native size; the result is plain JSON.
+    """Judge a BRADCN or a baseline on pairs of native size; the result is plain JSON.
 
     Each picture is brought to `train_size` (h, w) by area averaging, rendered, and resized to its
     own size again by bilinear interpolation; PSNR (dB) and SSIM are scikit-image's on uint8.
     Beside the means `psnr` and `ssim` over the `n` pictures stand, as `psnr_*` and `ssim_*`, those
     of `input` (the picture itself), `input_half` (the picture through the same resizing, no net)
-    and `render_only` (the same weights with the depth and error branches off). `differences` holds,
-    per metric and reference, the mean of model minus reference with its paired bootstrap 95 %
-    interval (`low`, `high`), drawn with `seed`. `images=True` adds the values of every picture.
+    and, of a BRADCN, `render_only` (the same weights with the depth and error branches off).
+    `differences` holds, per metric and reference, the mean of model minus reference with its paired
+    bootstrap 95 % interval (`low`, `high`), drawn with `seed`. `images=True` adds the values of every
+    picture.
     PSNR above 100 dB counts as 100 (identical pictures have infinity).
     Source: Sections IV-C, IV-F; BRViT and DMSHN. Raises DataError if the data set is not at its
     native size or a picture is damaged, SizeError if `train_size` does not suit the model or a
@@ -61,7 +70,8 @@ def evaluate(
     """
     if dataset.size is not None:
         raise DataError(f"{dataset.root}: judge at the native size; open the data set without size")
-    names = ("", *REFERENCES)
+    references = [r for r in REFERENCES if r != "render_only" or _has_branches(model)]
+    names = ("", *references)
     values: dict[str, list[float]] = {_key(m, name): [] for m in METRICS for name in names}
     ids = []
     was_training = model.training
@@ -86,7 +96,7 @@ def evaluate(
         "differences": {
             metric: {
                 name: paired_interval(values[metric], values[_key(metric, name)], seed)._asdict()
-                for name in REFERENCES
+                for name in references
             }
             for metric in METRICS
         },

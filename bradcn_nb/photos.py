@@ -195,14 +195,22 @@ def read_depth(path: str | Path, size: tuple[int, int]) -> np.ndarray:
     unknown = depth == 0
     if unknown.all():
         raise DataError(f"{path}: every depth is zero; give metres (.npy) or millimetres (.png)")
-    if unknown.any():
-        _, labels = cv2.distanceTransformWithLabels(
-            unknown.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-        )
-        by_label = np.zeros(labels.max() + 1, np.float32)
-        by_label[labels[~unknown]] = depth[~unknown]
-        depth = by_label[labels]
-    return depth
+    return fill_unknown(depth, unknown)
+
+
+def fill_unknown(depth: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+    """Give every unknown pixel the depth of the nearest known one; (H,W) float32 and a bool mask.
+
+    At least one pixel must be known.
+    """
+    if not unknown.any():
+        return depth
+    _, labels = cv2.distanceTransformWithLabels(
+        unknown.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    by_label = np.zeros(labels.max() + 1, np.float32)
+    by_label[labels[~unknown]] = depth[~unknown]
+    return by_label[labels]
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -47,6 +47,32 @@ def run_segment(part: Callable[..., Tensor], *inputs: Tensor, forget: bool) -> T
     return part(*inputs)
 
 
+def smoothed(image: Tensor, side: int) -> Tensor:
+    """Return the mean over squares of `side` pixels (odd); keeps the shape (N, C, H, W)."""
+    padded = F.pad(image, (side // 2,) * 4, mode="replicate")
+    return F.avg_pool2d(padded, side, stride=1)
+
+
+def mix_input(drawn: Tensor, image: Tensor, side: int) -> Tensor:
+    """Mix a picture (N, 3, H, W) into what a net drew, (N, 4, H, W); returns (N, 3, H, W).
+
+    The fourth channel says, pixel by pixel, how much of the sharp picture stays; the rest is the
+    picture smoothed over `side` pixels plus what was drawn (ledger id "mini-skip").
+    """
+    keep = torch.sigmoid(drawn[:, 3:])  # (N, 1, H, W)
+    return keep * image + (1 - keep) * (smoothed(image, side) + drawn[:, :3])
+
+
+def start_near_input(last: nn.Conv2d) -> None:
+    """Set the last convolution before `mix_input` so that the net starts near its input.
+
+    Not from zero, or nothing below it would learn.
+    """
+    nn.init.normal_(last.weight, std=0.02)
+    nn.init.zeros_(last.bias)
+    nn.init.ones_(last.bias[3:])
+
+
 def add_maps(maps: list[Tensor], others: list[Tensor]) -> list[Tensor]:
     """Add two lists of maps scale by scale; raises ValueError when their lengths differ."""
     return [ours + theirs for ours, theirs in zip(maps, others, strict=True)]

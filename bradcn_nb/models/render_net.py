@@ -3,11 +3,16 @@
 from pathlib import Path
 from typing import Self
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from bradcn_nb.models.blocks import Decoder, add_maps, check_image
+from bradcn_nb.models.blocks import (
+    Decoder,
+    add_maps,
+    check_image,
+    mix_input,
+    smoothed,
+    start_near_input,
+)
 from bradcn_nb.models.encoder import HybridEncoder
 from bradcn_nb.models.hub import HubNet
 from bradcn_nb.presets import ModelConfig
@@ -31,11 +36,8 @@ class RenderNet(HubNet):
         self.smooth = 2 * cfg.strides[0] + 1  # pixels; finer detail than this no map can hold
         self.encoder = HybridEncoder(cfg)
         self.decoder = Decoder(cfg, out_channels=4 if cfg.skip else 3)
-        if cfg.skip:  # start near the input itself; not from zero, or nothing below would learn
-            last = self.decoder.head[-1]
-            nn.init.normal_(last.weight, std=0.02)
-            nn.init.zeros_(last.bias)
-            nn.init.ones_(last.bias[3:])
+        if cfg.skip:
+            start_near_input(self.decoder.head[-1])
 
     @classmethod
     def from_brvit(cls, path: str | Path) -> Self:
@@ -62,15 +64,11 @@ class RenderNet(HubNet):
     def decode(self, maps: list[Tensor], image: Tensor) -> Tensor:
         """Draw the picture (N, 3, H, W) from the four maps that enter the decoder (DI of Eq. 3)."""
         drawn = self.decoder(maps)
-        if not self.skip:
-            return drawn
-        keep = torch.sigmoid(drawn[:, 3:])  # (N, 1, H, W): how much of the sharp input stays
-        return keep * image + (1 - keep) * (self.smoothed(image) + drawn[:, :3])
+        return mix_input(drawn, image, self.smooth) if self.skip else drawn
 
     def smoothed(self, image: Tensor) -> Tensor:
         """Return the mean over squares of `self.smooth` pixels; keeps the shape (N, 3, H, W)."""
-        padded = F.pad(image, (self.smooth // 2,) * 4, mode="replicate")
-        return F.avg_pool2d(padded, self.smooth, stride=1)
+        return smoothed(image, self.smooth)
 
     def forward(self, image: Tensor, extra: list[Tensor] | None = None) -> Tensor:
         maps = self.encode(image)

@@ -2,8 +2,9 @@
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,6 +15,7 @@ from bradcn_nb.errors import WeightsError
 from bradcn_nb.presets import ModelConfig
 
 FORMAT = "bradcn-weights-2"
+Config = TypeVar("Config")  # a frozen dataclass: a net's `cfg`
 
 
 def save_weights(
@@ -60,17 +62,31 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     return about
 
 
-def model_config(about: dict[str, str], path: str | Path) -> ModelConfig:
-    """Return the configuration in a file's metadata; raises WeightsError if it is another version's."""
+def model_config(
+    about: dict[str, str], path: str | Path, kind: type[Config] = ModelConfig
+) -> Config:
+    """Return the configuration in a file's metadata, of a net whose `cfg` is a `kind`.
+
+    Raises WeightsError if it is another version's.
+    """
     try:
-        fields = json.loads(about["model"])
-        return ModelConfig(
-            **{key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
-        )
+        return _rebuilt(kind, json.loads(about["model"]))
     except (KeyError, ValueError, TypeError, AttributeError):
         raise WeightsError(
             f"{path}: its configuration is not one of this version; use the version that made it"
         ) from None
+
+
+def _rebuilt(kind: type[Config], values: dict[str, Any]) -> Config:
+    """Undo `asdict` and JSON: lists were tuples, and objects may have been dataclasses."""
+    types = {field.name: field.type for field in fields(kind)}
+
+    def restored(name: str, value: Any) -> Any:
+        if is_dataclass(types[name]):
+            return _rebuilt(types[name], value)
+        return tuple(value) if isinstance(value, list) else value
+
+    return kind(**{name: restored(name, value) for name, value in values.items()})
 
 
 def load_weights(path: str | Path, module: nn.Module, preset_name: str) -> dict[str, str]:
@@ -86,17 +102,18 @@ def load_weights(path: str | Path, module: nn.Module, preset_name: str) -> dict[
         raise WeightsError(
             f"{path}: holds a {about.get('net')}, not a {net}; name a {net}'s weights"
         )
-    theirs = model_config(about, path)
+    theirs = model_config(about, path, type(module.cfg))
     if theirs != module.cfg:
         if about.get("preset") != preset_name:
             raise WeightsError(
                 f"{path}: made with preset {about.get('preset')!r}, not {preset_name!r}; "
                 f"use that preset or other weights"
             )
+        wanted = asdict(module.cfg)
         said = ", ".join(
-            f"{field} {value!r}, not {getattr(module.cfg, field)!r}"
+            f"{field} {value!r}, not {wanted[field]!r}"
             for field, value in asdict(theirs).items()
-            if value != getattr(module.cfg, field)
+            if value != wanted[field]
         )
         raise WeightsError(f"{path}: made with another configuration ({said}); use weights of this")
     with safe_open(path, framework="pt") as file:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import Dataset, Subset
 
+from bradcn_nb import baselines
 from bradcn_nb.data import EBB, SUNRGBD, MappedEBB, Scenes
 from bradcn_nb.errors import DataError, RunError
 from bradcn_nb.labels import LabelSet
@@ -129,8 +130,11 @@ def make_net(preset: Preset, stage: Stage, init: dict[str, Path]) -> torch.nn.Mo
     """Build the stage's net and load the weights that `init` names ("depth", "adcn", "bradcn").
 
     A whole BRADCN starts from `bradcn` if given (stage 2b), else from `depth` and `adcn` (stage 2a).
-    Raises WeightsError for a foreign file and RunError when a net is missing.
+    A baseline of Table I starts from its own name if given, else DBSI's depth net from `depth`.
+    Raises WeightsError for a foreign file and RunError when a net is missing or has nothing to learn.
     """
+    if stage.net in baselines.NAMES:
+        return _make_baseline(preset, stage, init)
     if stage.net != "bradcn":
         net = DepthNet(preset.model) if stage.net == "depth" else ADCN(preset.model)
         if stage.net in init:
@@ -144,6 +148,19 @@ def make_net(preset: Preset, stage: Stage, init: dict[str, Path]) -> torch.nn.Mo
         if part not in init:
             raise RunError(f"{stage.name} needs a trained {part} net: train its stage first")
         load_weights(init[part], module, preset.name)
+    return net
+
+
+def _make_baseline(preset: Preset, stage: Stage, init: dict[str, Path]) -> torch.nn.Module:
+    if stage.net not in baselines.TRAINED:
+        raise RunError(f"{stage.net} has nothing to learn: judge it as it is")
+    net = baselines.build(stage.net, "mini" if preset.name == "mini" else "full")
+    if stage.net in init:
+        load_weights(init[stage.net], net, preset.name)
+    elif hasattr(net, "depth_net"):
+        if "depth" not in init:
+            raise RunError(f"{stage.name} needs a trained depth net: train its stage first")
+        load_weights(init["depth"], net.depth_net, preset.name)
     return net
 
 
@@ -187,7 +204,7 @@ def net_of(model: torch.nn.Module) -> torch.nn.Module:
 
 def score(stage: Stage, prediction: torch.Tensor, target: torch.Tensor, mask) -> float:
     """Return PSNR in dB of pictures, or the mean absolute error of maps (masked if there is a mask)."""
-    if stage.net == "bradcn":
+    if stage.data == "ebb":
         squared = (prediction.clamp(0, 1) - target).square().flatten(1).mean(1)
         return float((-10 * squared.clamp_min(1e-10).log10()).mean())
     error = (prediction - target).abs()
