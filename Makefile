@@ -88,7 +88,7 @@ results: $(STAMP)
 	$(PY) -m bradcn_nb.training.bundle runs/mini data/weights
 
 experiments: runs/data/.made
-	$(PY) -m bradcn_nb.experiments maps table2 --jobs $(JOBS)
+	$(PY) -m bradcn_nb.experiments maps table2 table1 --jobs $(JOBS)
 
 refresh: $(STAMP)
 	$(PY) book/refresh.py $(NB)

@@ -8,15 +8,18 @@ import pytest
 import torch
 from test_resume import write_ebb
 
+from bradcn_nb import baselines
 from bradcn_nb.data import MappedEBB, MapStack
 from bradcn_nb.errors import BradcnError, DataError
-from bradcn_nb.experiments import maps, runs, table2
+from bradcn_nb.experiments import maps, runs, table1, table2
 from bradcn_nb.experiments.__main__ import main
+from bradcn_nb.experiments.record import weights_path
 from bradcn_nb.experiments.statistics import crossed_interval
 from bradcn_nb.metrics import paired_interval
-from bradcn_nb.models import BRADCN
+from bradcn_nb.models import BRADCN, load_weights
 from bradcn_nb.models.blocks import add_maps
 from bradcn_nb.presets import preset
+from bradcn_nb.training.stages import make_net
 
 MINI = preset("mini").model
 SIZE = (64, 96)
@@ -130,7 +133,7 @@ def test_gate_closes_the_depth_branch_where_the_error_is_large():
 
 
 def test_arms_differ_in_what_they_say():
-    presets = {name: table2.arm_preset(arm, 0) for name, arm in table2.ARMS.items()}
+    presets = {name: table2.arm_preset(name, 0) for name in table2.ARMS}
     digests = {json.dumps(dataclasses.asdict(one)) for one in presets.values()}
     assert len(digests) == len(presets)
     assert presets["render"].model.branches == ()
@@ -143,9 +146,37 @@ def test_arms_differ_in_what_they_say():
     assert len(steps) == 1
 
 
+def test_table1_gives_every_net_the_same_budget(tmp_path):
+    """Trained weights within 20 % of BRADCN's, and the same stages but for the net and what is frozen."""
+    counts, stages, init = {}, set(), runs.init_files(tmp_path)
+    for name in table1.TITLES:
+        chosen = table1.arm_preset(name, 0)
+        if chosen.stages:
+            net = make_net(chosen, chosen.stages[-1], init)
+            counts[name] = runs.trained_parameters(net, chosen)
+            same = {"net": "", "frozen": (), "given": ()}
+            stages.add(tuple(dataclasses.replace(stage, **same) for stage in chosen.stages))
+    assert len(stages) == 1
+    assert set(counts) == {*baselines.TRAINED, "bradcn"}
+    for name, count in counts.items():
+        assert 0.8 < count / counts["bradcn"] < 1.25, name
+    assert table1.arm_preset("identity", 0).stages == ()
+
+
+def test_what_learns_nothing_is_judged_as_it_is(data, tmp_path):
+    folder = tmp_path / "classical"
+    chosen = table1.arm_preset("classical", 0)
+    task = runs.Task("classical", 0, chosen, data / "mini-ebb", data / "maps", folder)
+    record = runs.run_task(task)
+    assert record["parameters"] == 0 and len(record["psnr"]) == 3
+    net = baselines.build("classical")
+    load_weights(weights_path("depth"), net.depth_net, "mini")
+    assert runs.judge(net.eval(), task)["psnr"] == record["psnr"]
+
+
 def test_a_training_is_kept_and_not_repeated(data, tmp_path):
     def task(seed):
-        chosen = table2.arm_preset(table2.ARMS["full"], seed)
+        chosen = table2.arm_preset("full", seed)
         short = [dataclasses.replace(stage, epochs=1) for stage in chosen.stages[:1]]
         chosen = dataclasses.replace(chosen, stages=tuple(short))
         folder = tmp_path / f"seed-{seed}"
@@ -170,7 +201,7 @@ def test_summary_compares_what_is_there():
             psnr = (25 + gain + rng.normal(0, 0.01, 6)).tolist()
             record = {"arm": name, "seed": seed, "psnr": psnr, "ssim": psnr, "parameters": 1}
             records[f"{name}/{seed}"] = record | {"seconds": 1}
-    found = table2.summary(records)
+    found = table2.TABLE2.summary(records)
     assert list(found["arms"]) == ["render", "depth"]
     assert list(found["differences"]) == ["depth - render"]
     difference = found["differences"]["depth - render"]
@@ -181,5 +212,5 @@ def test_summary_compares_what_is_there():
 def test_what_is_wrong_is_said_in_one_line(tmp_path, capsys):
     assert main(["table2", "--runs", str(tmp_path), "--arms", "full"]) == 2
     assert "mini-ebb: no such folder; make it with" in capsys.readouterr().err
-    with pytest.raises(BradcnError, match="unknown arms"):
-        table2.run(tmp_path, tmp_path, ["nonsense"], 1, 1, False)
+    with pytest.raises(BradcnError, match="has no arms"):
+        table2.TABLE2.run(tmp_path, tmp_path, ["nonsense"], 1, 1, False)

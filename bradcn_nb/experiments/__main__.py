@@ -7,11 +7,14 @@ from pathlib import Path
 
 from bradcn_nb.cli.common import Parser, natural
 from bradcn_nb.errors import BradcnError
-from bradcn_nb.experiments import table2
 from bradcn_nb.experiments.maps import make_maps
 from bradcn_nb.experiments.measure import MEASURES
 from bradcn_nb.experiments.record import provenance, weights_path, write_result
+from bradcn_nb.experiments.table1 import TABLE1
+from bradcn_nb.experiments.table2 import TABLE2
 from bradcn_nb.models import load_bradcn
+
+TABLES = {table.name: table for table in (TABLE1, TABLE2)}
 
 TEXT = """Measure what the book and the README quote; each name writes one file of data/results.
 
@@ -20,11 +23,12 @@ TEXT = """Measure what the book and the README quote; each name writes one file 
   skip        what each kind of skip could reach at best
   real        any folder of real EBB! pairs (--ebb)
   maps        depth and error maps of runs/data, which table2 trains on (minutes)
-  table2      the ablation and its oracles (hours; goes on where it stopped)"""
+  table1      BRADCN beside the other methods (hours; goes on where it stopped)
+  table2      the ablation and its oracles (likewise)"""
 EXAMPLES = """examples:
   python -m bradcn_nb.experiments mini full-size skip
   python -m bradcn_nb.experiments real --ebb /data/EBB
-  python -m bradcn_nb.experiments maps table2 --jobs 2 --seeds 5"""
+  python -m bradcn_nb.experiments maps table2 --jobs 2 --seeds 5\n  python -m bradcn_nb.experiments table1 --arms brvit bradcn --seeds 3"""
 
 
 def build_parser() -> Parser:
@@ -35,16 +39,17 @@ def build_parser() -> Parser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    names = (*MEASURES, "maps", "table2")
+    names = (*MEASURES, "maps", *TABLES)
     parser.add_argument("names", nargs="+", choices=names, metavar="NAME")
     parser.add_argument("--ebb", type=Path, metavar="DIR", help="real: folder of EBB! pairs")
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), metavar="DIR", help="trainings; default: runs"
     )
+    arms = "; ".join(f"{name}: {', '.join(table.titles)}" for name, table in TABLES.items())
     parser.add_argument(
-        "--arms", nargs="+", metavar="ARM", help=f"table2: of {', '.join(table2.ARMS)}"
+        "--arms", nargs="+", metavar="ARM", help=f"rows of a table; default: all. {arms}"
     )
-    parser.add_argument("--seeds", type=natural, default=5, metavar="N", help="table2; default: 5")
+    parser.add_argument("--seeds", type=natural, default=5, metavar="N", help="default: 5")
     parser.add_argument(
         "--jobs", type=natural, default=2, metavar="N", help="processes; default: 2"
     )
@@ -61,9 +66,10 @@ def main(arguments: list[str] | None = None) -> int:
             start = time.monotonic()
             if name == "maps":
                 path = make_maps(data / "mini-ebb", data / "maps", options.jobs, shown)
-            elif name == "table2":
-                path = table2.run(
-                    data, options.runs / "table2", options.arms, options.seeds, options.jobs, shown
+            elif name in TABLES:
+                runs = options.runs / name
+                path = TABLES[name].run(
+                    data, runs, options.arms, options.seeds, options.jobs, shown
                 )
             else:
                 values = MEASURES[name](load_bradcn("mini", weights_path()), options)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from bradcn_nb import baselines
 from bradcn_nb.data import EBB, MapStack, resize_picture, to_tensor
 from bradcn_nb.errors import DataError
 from bradcn_nb.evaluation import METRICS
@@ -21,7 +22,7 @@ from bradcn_nb.files import write_atomically
 from bradcn_nb.labels import weights_hash
 from bradcn_nb.metrics import val294
 from bradcn_nb.models import load_bradcn, load_weights, save_weights
-from bradcn_nb.presets import Preset, preset
+from bradcn_nb.presets import Preset, Stage, preset
 from bradcn_nb.training import train
 from bradcn_nb.training.run import commit
 from bradcn_nb.training.stages import make_net
@@ -74,8 +75,13 @@ def run_task(task: Task) -> dict[str, Any]:
             threads=1,
             progress=False,
         )
-    net = make_net(task.preset, task.preset.stages[-1], init)
-    load_weights(final, net, task.preset.name)
+    if task.preset.stages:
+        net = make_net(task.preset, task.preset.stages[-1], init)
+        load_weights(final, net, task.preset.name)
+    else:
+        net = baselines.build(task.arm)
+        if hasattr(net, "depth_net"):
+            load_weights(init["depth"], net.depth_net, task.preset.name)
     return {
         "arm": task.arm,
         "seed": task.seed,
@@ -89,6 +95,8 @@ def run_task(task: Task) -> dict[str, Any]:
 
 def trained_parameters(net: torch.nn.Module, chosen: Preset) -> int:
     """Return how many numbers training changes: those with a gradient after one step's backward."""
+    if not chosen.stages:
+        return 0
     stage = chosen.stages[-1]
     for name in stage.frozen:
         getattr(net, name).requires_grad_(False)
@@ -179,9 +187,8 @@ def check_data(data: Path) -> tuple[Path, Path]:
     return ebb, maps
 
 
-def mini_arm(model: dict[str, Any], stages: tuple, seed: int) -> Preset:
-    """Return the mini preset with other fields of its model, other stages and a seed."""
+def mini_arm(stages: tuple[Stage, ...], seed: int, **model: Any) -> Preset:
+    """Return the mini preset with other stages, a seed, and other fields of its model."""
     mini = preset("mini")
-    return dataclasses.replace(
-        mini, model=dataclasses.replace(mini.model, **model), stages=stages, seed=seed
-    )
+    model = dataclasses.replace(mini.model, **model)
+    return dataclasses.replace(mini, model=model, stages=stages, seed=seed)

@@ -10,24 +10,11 @@ map *says* help? `full` differs from `shuffled` in nothing but whose map it is, 
 All other comparisons describe; they are listed in COMPARISONS and reported whatever comes out.
 """
 
-import json
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from bradcn_nb.errors import BradcnError
-from bradcn_nb.experiments.record import provenance, write_result
-from bradcn_nb.experiments.runs import Task, check_data, mini_arm, run_all
-from bradcn_nb.experiments.statistics import crossed_interval
-from bradcn_nb.presets import Preset, Stage, data_root
-
-L1_EPOCHS, MS_SSIM_EPOCHS = 2, 1  # of 3300 pairs, batch 4: 1650 and 825 steps
-RATE = 5e-4
-METRICS = ("psnr", "ssim")
+from bradcn_nb.experiments.runs import mini_arm
+from bradcn_nb.experiments.tables import Table, two_phases
+from bradcn_nb.presets import Preset
 
 
 @dataclass(frozen=True)
@@ -85,98 +72,16 @@ COMPARISONS = (
 )
 
 
-def arm_preset(arm: Arm, seed: int) -> Preset:
-    """Return what trains an arm: the two phases of stage 2 (Section IV-B), shortened."""
+def arm_preset(name: str, seed: int) -> Preset:
+    """Return what trains an arm: both phases of stage 2, with its maps."""
+    arm = ARMS[name]
     branches = tuple(
-        name for name, source in (("depth", arm.depth), ("error", arm.error)) if source
+        branch for branch, source in (("depth", arm.depth), ("error", arm.error)) if source
     )
     frozen = ("adcn",) if arm.depth == "net" else ("adcn", "depth_net")
     given = (None if arm.depth == "net" else arm.depth, arm.error)
-    common = {"batch": 4, "frozen": frozen, "schedule": "cosine", "given": given}
-    stages = (
-        Stage("stage2a", "bradcn", "ebb", L1_EPOCHS, RATE, **common),
-        Stage(
-            "stage2b",
-            "bradcn",
-            "ebb",
-            MS_SSIM_EPOCHS,
-            RATE / 2,
-            ms_ssim=float(arm.ms_ssim),
-            **common,
-        ),
-    )
-    return mini_arm({"branches": branches, "error_use": arm.use}, stages, seed)
+    stages = two_phases("bradcn", arm.ms_ssim, frozen=frozen, given=given)
+    return mini_arm(stages, seed, branches=branches, error_use=arm.use)
 
 
-def run(
-    data: Path, runs: Path, arms: Sequence[str] | None, seeds: int, jobs: int, progress: bool
-) -> Path:
-    """Train and judge the `arms` (None: all) with seeds 0..seeds-1; return the result's file.
-
-    After every training `data/results/table2.json` (means and comparisons) and `table2-images.json`
-    (each picture's values) are written; trainings that they hold already are not repeated. Raises
-    BradcnError for an unknown arm and DataError where `data` lacks pairs or maps.
-    """
-    chosen = list(ARMS) if arms is None else list(arms)
-    if unknown := set(chosen) - set(ARMS):
-        raise BradcnError(f"unknown arms {sorted(unknown)}: choose from {', '.join(ARMS)}")
-    ebb, maps = check_data(data)
-    start = time.monotonic()
-    kept = _kept()
-    # Seed by seed: whenever it is stopped, the arms can be compared.
-    tasks = [
-        Task(name, seed, arm_preset(ARMS[name], seed), ebb, maps, runs / name / f"seed-{seed}")
-        for seed in range(seeds)
-        for name in chosen
-    ]
-    path = None
-    for record in run_all(tasks, kept, jobs, progress):
-        kept[f"{record['arm']}/{record['seed']}"] = record
-        write_result("table2-images", kept, indent=None)
-        path = write_result("table2", {**summary(kept), "made": provenance(start)})
-    return path
-
-
-def _kept() -> dict[str, Any]:
-    path = data_root() / "results" / "table2-images.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
-
-
-def summary(records: dict[str, Any]) -> dict[str, Any]:
-    """Return means per arm and the comparisons, from the records of `runs.run_all` by "ARM/SEED".
-
-    A comparison takes the seeds that both arms have; with fewer than two there is none.
-    """
-    by_arm: dict[str, dict[int, dict]] = {}
-    for record in records.values():
-        by_arm.setdefault(record["arm"], {})[record["seed"]] = record
-    arms = {}
-    for name, arm in ARMS.items():
-        if name not in by_arm:
-            continue
-        own = by_arm[name]
-        arms[name] = {
-            "title": arm.title,
-            "seeds": sorted(own),
-            "parameters": next(iter(own.values()))["parameters"],
-            **{metric: float(np.mean([own[s][metric] for s in own])) for metric in METRICS},
-            "seconds": sum(own[s]["seconds"] for s in own),
-        }
-    differences = {}
-    for a, b in COMPARISONS:
-        seeds = sorted(set(by_arm.get(a, ())) & set(by_arm.get(b, ())))
-        if len(seeds) > 1:
-            differences[f"{a} - {b}"] = {
-                metric: crossed_interval(
-                    np.array([by_arm[a][s][metric] for s in seeds]),
-                    np.array([by_arm[b][s][metric] for s in seeds]),
-                )._asdict()
-                for metric in METRICS
-            } | {"seeds": seeds}
-    return {
-        "protocol": "val294",
-        "preset": "mini",
-        "epochs": [L1_EPOCHS, MS_SSIM_EPOCHS],
-        "arms": arms,
-        "differences": differences,
-    }
+TABLE2 = Table("table2", {name: arm.title for name, arm in ARMS.items()}, arm_preset, COMPARISONS)

@@ -1,0 +1,117 @@
+"""A table: its arms, how each is trained, which are compared, and the two files that hold its results."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bradcn_nb.errors import BradcnError
+from bradcn_nb.experiments.record import provenance, write_result
+from bradcn_nb.experiments.runs import Task, check_data, run_all
+from bradcn_nb.experiments.statistics import crossed_interval
+from bradcn_nb.presets import Preset, Stage, data_root
+
+L1_EPOCHS, MS_SSIM_EPOCHS = 2, 1  # of 3300 pairs, batch 4: 1650 and 825 steps
+RATE, BATCH = 5e-4, 4
+METRICS = ("psnr", "ssim")
+
+
+def two_phases(net: str, ms_ssim: bool = True, **common: Any) -> tuple[Stage, Stage]:
+    """Return stage 2's two phases (Section IV-B), shortened: the budget of every arm of both tables."""
+    common |= {"batch": BATCH, "schedule": "cosine"}
+    return (
+        Stage("stage2a", net, "ebb", L1_EPOCHS, RATE, **common),
+        Stage("stage2b", net, "ebb", MS_SSIM_EPOCHS, RATE / 2, ms_ssim=float(ms_ssim), **common),
+    )
+
+
+@dataclass(frozen=True)
+class Table:
+    """`titles`: an arm's name -> its row's title. `preset_of(arm, seed)`: what trains it. `comparisons`:
+    pairs (a, b) of arms whose difference a - b is reported.
+    """
+
+    name: str
+    titles: Mapping[str, str]
+    preset_of: Callable[[str, int], Preset]
+    comparisons: Sequence[tuple[str, str]]
+
+    def run(
+        self,
+        data: Path,
+        runs: Path,
+        arms: Sequence[str] | None,
+        seeds: int,
+        jobs: int,
+        progress: bool,
+    ) -> Path:
+        """Train and judge the `arms` (None: all) with seeds 0..seeds-1; return the result's file.
+
+        After every training `data/results/NAME.json` (means and comparisons) and `NAME-images.json`
+        (each picture's values) are written; trainings that they hold already are not repeated.
+        Raises BradcnError for an unknown arm and DataError where `data` lacks pairs or maps.
+        """
+        chosen = list(self.titles) if arms is None else list(arms)
+        if unknown := set(chosen) - set(self.titles):
+            known = ", ".join(self.titles)
+            raise BradcnError(f"{self.name} has no arms {sorted(unknown)}: choose from {known}")
+        ebb, maps = check_data(data)
+        start, kept = time.monotonic(), self.kept()
+        # Seed by seed: whenever it is stopped, the arms can be compared.
+        tasks = [
+            Task(arm, seed, self.preset_of(arm, seed), ebb, maps, runs / arm / f"seed-{seed}")
+            for seed in range(seeds)
+            for arm in chosen
+        ]
+        for record in run_all(tasks, kept, jobs, progress):
+            kept[f"{record['arm']}/{record['seed']}"] = record
+            write_result(f"{self.name}-images", kept, indent=None)
+            path = write_result(self.name, {**self.summary(kept), "made": provenance(start)})
+        return path
+
+    def kept(self) -> dict[str, Any]:
+        """Return the records of finished trainings, by "ARM/SEED"; an empty dict if there are none."""
+        path = data_root() / "results" / f"{self.name}-images.json"
+        return json.loads(path.read_text()) if path.is_file() else {}
+
+    def summary(self, records: Mapping[str, Any]) -> dict[str, Any]:
+        """Return means per arm and the comparisons, from `records` by "ARM/SEED".
+
+        A comparison takes the seeds that both arms have; with fewer than two there is none.
+        """
+        by_arm: dict[str, dict[int, dict]] = {}
+        for record in records.values():
+            by_arm.setdefault(record["arm"], {})[record["seed"]] = record
+        arms = {}
+        for name in filter(by_arm.__contains__, self.titles):
+            own = by_arm[name]
+            arms[name] = {
+                "title": self.titles[name],
+                "seeds": sorted(own),
+                "parameters": next(iter(own.values()))["parameters"],
+                **{metric: float(np.mean([own[s][metric] for s in own])) for metric in METRICS},
+                "psnr_by_seed": [float(np.mean(own[s]["psnr"])) for s in sorted(own)],
+                "seconds": sum(own[s]["seconds"] for s in own),
+            }
+        differences = {}
+        for a, b in self.comparisons:
+            seeds = sorted(set(by_arm.get(a, ())) & set(by_arm.get(b, ())))
+            if len(seeds) > 1:
+                differences[f"{a} - {b}"] = {
+                    metric: crossed_interval(
+                        np.array([by_arm[a][s][metric] for s in seeds]),
+                        np.array([by_arm[b][s][metric] for s in seeds]),
+                    )._asdict()
+                    for metric in METRICS
+                } | {"seeds": seeds}
+        return {
+            "protocol": "val294",
+            "preset": "mini",
+            "epochs": [L1_EPOCHS, MS_SSIM_EPOCHS],
+            "arms": arms,
+            "differences": differences,
+        }
