@@ -115,11 +115,9 @@ def trained_parameters(net: torch.nn.Module, chosen: Preset) -> int:
 @torch.inference_mode()
 def judge(net: torch.nn.Module, task: Task) -> dict[str, list]:
     """Return each test pair's number and values by the protocol val294 (Section IV-F)."""
-    test, (stage, size) = (
-        EBB(task.ebb, "test"),
-        (task.preset.stages[-1], task.preset.data.train_size),
-    )
-    named = zip(("depth", "depth_error"), stage.given, strict=True)
+    test, size = EBB(task.ebb, "test"), task.preset.data.train_size
+    sources = task.preset.stages[-1].given if task.preset.stages else (None, None)
+    named = zip(("depth", "depth_error"), sources, strict=True)
     stacks = {key: MapStack(task.maps, name) for key, name in named if name}
     values: dict[str, list] = {"id": [], **{metric: [] for metric in METRICS}}
     for index in range(len(test)):
