@@ -44,9 +44,22 @@ class Task:
     @property
     def digest(self) -> str:
         """What the training depends on, as 16 hexadecimal digits; another one is another training."""
-        about = [dataclasses.asdict(self.preset), weights_hash(weights_path("depth"))]
+        about = [said(self.preset), weights_hash(weights_path("depth"))]
         about += [weights_hash(weights_path()), len(EBB(self.ebb, "train"))]
         return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
+
+
+def said(settings: Any) -> Any:
+    """Return a dataclass as nested dicts, without the fields that are at their default.
+
+    So a switch that a later version adds, and leaves off, does not make old trainings others.
+    """
+    if isinstance(settings, tuple):
+        return [said(value) for value in settings]
+    if not dataclasses.is_dataclass(settings):
+        return settings
+    values = {field: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    return {field.name: said(value) for field, value in values.items() if value != field.default}
 
 
 def init_files(folder: Path) -> dict[str, Path]:
