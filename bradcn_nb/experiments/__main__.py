@@ -1,6 +1,7 @@
 """Run the experiments that are named: `python -m bradcn_nb.experiments --help`."""
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -60,6 +61,7 @@ def build_parser() -> Parser:
 def main(arguments: list[str] | None = None) -> int:
     """Run the experiments that are named and write their results; 2 after a user's error."""
     options = build_parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no process is left behind
     data, shown = options.runs / "data", not options.quiet
     try:
         for name in options.names:

@@ -5,7 +5,6 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -151,7 +150,7 @@ def run_all(
     """Yield the record of every task that `kept` ("ARM/SEED": record) has not got, as they finish.
 
     `jobs` processes of one thread each. A finished run leaves its record in its folder, too, so that
-    nothing is trained twice even if the caller is killed.
+    nothing is trained twice even if the caller is killed; an interrupted one goes on next time.
     """
     waiting = []
     for task in tasks:
@@ -162,20 +161,15 @@ def run_all(
             waiting.append(task)
     if not waiting:
         return
+    # Leaving the pool ends its processes by SIGTERM, at which a training writes a checkpoint first.
     with (
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
+        get_context("spawn").Pool(min(jobs, len(waiting))) as pool,
         tqdm(total=len(waiting), desc="trainings", unit="run", disable=not progress) as bar,
     ):
-        futures = [pool.submit(_run_and_keep, task) for task in waiting]
-        try:
-            for future in as_completed(futures):
-                record = future.result()
-                bar.set_postfix_str(f"{record['arm']} seed {record['seed']}")
-                bar.update()
-                yield record
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for record in pool.imap_unordered(_run_and_keep, waiting):
+            bar.set_postfix_str(f"{record['arm']} seed {record['seed']}")
+            bar.update()
+            yield record
 
 
 def _run_and_keep(task: Task) -> dict[str, Any]:
