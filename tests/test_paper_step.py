@@ -18,4 +18,4 @@ def test_a_paper_step_runs_and_checkpointing_saves_memory():
     steps = results["checkpointing"]["steps"]
     without, checkpointed = steps["off"], steps["on"]
     assert checkpointed["loss"] == pytest.approx(without["loss"], rel=1e-5)
-    assert checkpointed["peak_bytes"] < without["peak_bytes"]
+    assert checkpointed["peak_bytes"] <= 0.6 * without["peak_bytes"]
