@@ -4,7 +4,6 @@ from functools import cache
 
 import numpy as np
 import torch
-import torchvision
 from torch import nn
 
 from bradcn_nb.errors import SizeError
@@ -28,6 +27,8 @@ class LPIPS(nn.Module):
 
     def __init__(self, backbone: str = "alex") -> None:
         super().__init__()
+        import torchvision  # here, since it is slow and PSNR and SSIM do without it
+
         weights, self.digest = load_backbone(backbone)
         self.backbone = backbone
         build = {"alex": torchvision.models.alexnet, "vgg": torchvision.models.vgg16}[backbone]

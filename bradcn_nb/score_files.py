@@ -132,13 +132,21 @@ def measure_all(
     pool = concurrent.futures.ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), _start_worker
     )
+    futures: dict[concurrent.futures.Future, str] = {}
     try:
         with _deaf_to_ctrl_c():  # processes started now leave Ctrl-C to this one
-            futures = {
-                pool.submit(measure_files, *pair, protocol): stem for stem, pair in jobs.items()
-            }
-        for future in concurrent.futures.as_completed(futures):
-            yield futures[future], future.result()
+            for stem, pair in jobs.items():
+                futures[pool.submit(measure_files, *pair, protocol)] = stem
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                yield futures.pop(future), future.result()
+        except KeyboardInterrupt:
+            # What is being measured is finished first, some seconds, and kept.
+            pool.shutdown(wait=True, cancel_futures=True)
+            for future, stem in futures.items():
+                if not future.cancelled():
+                    yield stem, future.result()
+            raise
     except BrokenProcessPool:
         raise RunError(
             "a measuring process died, perhaps for want of memory; what is measured is kept: "
