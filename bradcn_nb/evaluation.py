@@ -1,7 +1,6 @@
 """Judging a model on a test set by the protocol `val294` (Sections IV-C and IV-F)."""
 
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,21 +9,18 @@ from torch import nn
 from tqdm import tqdm
 
 from bradcn_nb.data import EBB, resize_picture, to_tensor
-from bradcn_nb.errors import DataError
-from bradcn_nb.metrics import paired_interval, psnr, ssim, val294
+from bradcn_nb.errors import DataError, WeightsError
+from bradcn_nb.lpips_net import lpips_net
+from bradcn_nb.metrics import PSNR_CAP, Protocol, mean_interval, paired_interval, val294
 
-PSNR_CAP = 100.0  # dB; identical pictures have +inf, which neither a mean nor JSON can hold
 REFERENCES = ("input", "input_half", "render_only")
-METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "psnr": lambda truth, picture: min(psnr(truth, picture), PSNR_CAP),
-    "ssim": ssim,
-}
 
 
-def _candidates(model: nn.Module, image: np.ndarray, train_size: tuple[int, int]) -> dict[str, Any]:
+def _candidates(
+    model: nn.Module, image: np.ndarray, train_size: tuple[int, int], device: torch.device
+) -> dict[str, np.ndarray]:
     """Name ("" is the model) -> uint8 picture at the native size of `image`, uint8 (H, W, 3)."""
     height, width = image.shape[:2]
-    device = next(model.parameters(), torch.empty(0)).device
     small = to_tensor(resize_picture(image, train_size))[None].to(device)
     pictures = {
         "": val294(model(small).bokeh, height, width),
@@ -51,6 +47,7 @@ def evaluate(
     weights_hash: str,
     seed: int = 0,
     images: bool = False,
+    lpips: bool = False,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Judge a BRADCN or a baseline on pairs of native size; the result is plain JSON.
@@ -62,27 +59,30 @@ def evaluate(
     and, of a BRADCN, `render_only` (the same weights with the depth and error branches off).
     `differences` holds, per metric and reference, the mean of model minus reference with its paired
     bootstrap 95 % interval (`low`, `high`), drawn with `seed`. `images=True` adds the values of every
-    picture.
-    PSNR above 100 dB counts as 100 (identical pictures have infinity).
+    picture. PSNR above 100 dB counts as 100 (identical pictures have infinity). `intervals` holds the
+    model's means again with the bootstrap interval of the mean. `lpips=True` adds LPIPS v0.1 with
+    AlexNet to all of this; where its weights are missing, `lpips_missing` says why instead.
     Source: Sections IV-C, IV-F; BRViT and DMSHN. Raises DataError if the data set is not at its
     native size or a picture is damaged, SizeError if `train_size` does not suit the model or a
     picture is below 7 pixels, BradcnError if the model gives NaN.
     """
     if dataset.size is not None:
         raise DataError(f"{dataset.root}: judge at the native size; open the data set without size")
+    protocol, missing = _with_lpips() if lpips else (Protocol(backbone=None), {})
     references = [r for r in REFERENCES if r != "render_only" or _has_branches(model)]
-    names = ("", *references)
-    values: dict[str, list[float]] = {_key(m, name): [] for m in METRICS for name in names}
+    metrics, names = protocol.metrics, ("", *references)
+    values: dict[str, list[float]] = {_key(m, name): [] for m in metrics for name in names}
     ids = []
+    device = next(model.parameters(), torch.empty(0)).device
     was_training = model.training
     model.eval()
     try:
         for index in tqdm(range(len(dataset)), desc="evaluate", disable=not progress):
             item = dataset.read(index)
             ids.append(item["id"])
-            for name, picture in _candidates(model, item["image"], train_size).items():
-                for metric, measure in METRICS.items():
-                    values[_key(metric, name)].append(measure(item["bokeh"], picture))
+            for name, picture in _candidates(model, item["image"], train_size, device).items():
+                for metric, value in protocol.measure(item["bokeh"], picture, device).items():
+                    values[_key(metric, name)].append(value)
     finally:
         model.train(was_training)
     result: dict[str, Any] = {
@@ -93,12 +93,14 @@ def evaluate(
         "split": dataset.split,
         "n": len(ids),
         **{key: float(np.mean(list_)) for key, list_ in values.items()},
+        **missing,
+        "intervals": {metric: mean_interval(values[metric], seed)._asdict() for metric in metrics},
         "differences": {
             metric: {
                 name: paired_interval(values[metric], values[_key(metric, name)], seed)._asdict()
                 for name in references
             }
-            for metric in METRICS
+            for metric in metrics
         },
         "bootstrap_seed": seed,
         "psnr_cap_db": PSNR_CAP,
@@ -106,6 +108,15 @@ def evaluate(
     if images:
         result["images"] = {"id": ids, **values}
     return result
+
+
+def _with_lpips() -> tuple[Protocol, dict[str, str]]:
+    """The protocol with LPIPS, or without it and the reason, to be written down."""
+    try:
+        lpips_net("alex")
+    except WeightsError as error:
+        return Protocol(backbone=None), {"lpips_missing": str(error)}
+    return Protocol(), {}
 
 
 def _key(metric: str, name: str) -> str:

@@ -19,3 +19,15 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """Return where this user's own copies lie: $BRADCN_CACHE, else `bradcn_nb` in the user's cache.
+
+    That is $XDG_CACHE_HOME or ~/.cache. The folder need not exist yet.
+    """
+    named = os.environ.get("BRADCN_CACHE")
+    if named:
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "bradcn_nb"

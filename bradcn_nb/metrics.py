@@ -1,5 +1,6 @@
-"""PSNR, SSIM and the protocol `val294`, as BRViT and DMSHN measure them (Sections IV-C, IV-F)."""
+"""PSNR, SSIM, LPIPS and the protocol `val294`, as BRViT and DMSHN measure (Sections IV-C, IV-F)."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,17 @@ import torch
 import torch.nn.functional as F
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from bradcn_nb.data.files import resize_picture
 from bradcn_nb.errors import BradcnError, SizeError
+from bradcn_nb.lpips_net import lpips_net, to_lpips
+
+PSNR_CAP = 100.0  # dB; identical pictures have +inf, which neither a mean nor JSON can hold
+# The window of SSIM: scikit-image's default, and the one of the paper that introduced SSIM.
+SSIM_WINDOWS = {
+    "uniform": {"win_size": 7},
+    "gaussian": {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False},
+}
+SSIM_SIDES = {"uniform": 7, "gaussian": 11}  # pixels
 
 
 class Interval(NamedTuple):
@@ -68,33 +79,109 @@ def psnr(truth: np.ndarray, picture: np.ndarray) -> float:
     return float(peak_signal_noise_ratio(truth, picture))
 
 
-def ssim(truth: np.ndarray, picture: np.ndarray) -> float:
-    """SSIM of two uint8 (H, W, 3) pictures by scikit-image's defaults: 7x7 uniform window.
+def ssim(truth: np.ndarray, picture: np.ndarray, window: str = "uniform") -> float:
+    """SSIM of two uint8 (H, W, 3) pictures by scikit-image, the mean of the three channels.
 
-    Raises SizeError if their sizes differ or a side is below 7 pixels, TypeError if not uint8.
+    `window` is "uniform" (7x7, scikit-image's default, as BRViT and DMSHN measure) or "gaussian"
+    (sigma 1.5 over 11x11, Wang et al. 2004). Ledger: ssim-window. Raises SizeError if their sizes
+    differ or a side is smaller than the window, TypeError if not uint8.
     """
     _check(truth, picture)
-    if min(truth.shape[:2]) < 7:
-        raise SizeError(f"SSIM needs 7 pixels a side, not {truth.shape[:2]}; use larger pictures")
-    return float(structural_similarity(truth, picture, channel_axis=-1))
+    side = SSIM_SIDES[window]
+    if min(truth.shape[:2]) < side:
+        raise SizeError(
+            f"SSIM needs {side} pixels a side, not {truth.shape[:2]}; use larger pictures"
+        )
+    return float(structural_similarity(truth, picture, channel_axis=-1, **SSIM_WINDOWS[window]))
+
+
+@torch.inference_mode()
+def lpips(
+    truth: np.ndarray,
+    picture: np.ndarray,
+    backbone: str = "alex",
+    device: str | torch.device = "cpu",
+) -> float:
+    """LPIPS v0.1 of two uint8 (H, W, 3) pictures on [-1, 1]; 0 for equal ones, lower is better.
+
+    `backbone` is "alex" or "vgg". Ledger: lpips. Raises WeightsError where there are no weights,
+    SizeError if the sizes differ or a side is below 32 pixels, TypeError if not uint8.
+    """
+    _check(truth, picture)
+    net = lpips_net(backbone).to(device)
+    return float(net(to_lpips(truth).to(device), to_lpips(picture).to(device)))
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a picture is judged; the defaults are the protocol `val294` (Sections IV-C, IV-F).
+
+    A prediction is brought to its truth's size by `val294`; then `measure` compares the two. What
+    differs from the defaults is a variant, and `describe` names it.
+    """
+
+    window: str = "uniform"  # of SSIM
+    backbone: str | None = "alex"  # of LPIPS; None: LPIPS is not measured
+    lpips_size: tuple[int, int] | None = None  # (h, w) to which LPIPS shrinks both; None: native
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of what is measured."""
+        return ("psnr", "ssim", "lpips") if self.backbone else ("psnr", "ssim")
+
+    def describe(self) -> dict[str, str]:
+        """Metric -> how it is measured, in words that tell every variant apart."""
+        size = f"{self.lpips_size[1]}x{self.lpips_size[0]}" if self.lpips_size else "native size"
+        side = SSIM_SIDES[self.window]
+        found = {"psnr": "uint8, dB", "ssim": f"{self.window} {side}x{side}"}
+        if self.backbone:
+            found["lpips"] = f"v0.1 {self.backbone}, {size}"
+        return found
+
+    def measure(
+        self, truth: np.ndarray, picture: np.ndarray, device: str | torch.device = "cpu"
+    ) -> dict[str, float]:
+        """Metric -> value of two uint8 (H, W, 3) pictures of one size; PSNR is capped at 100 dB.
+
+        Raises as `psnr`, `ssim` and `lpips` do.
+        """
+        values = {
+            "psnr": min(psnr(truth, picture), PSNR_CAP),
+            "ssim": ssim(truth, picture, self.window),
+        }
+        if self.backbone:
+            if self.lpips_size:
+                truth, picture = (resize_picture(p, self.lpips_size) for p in (truth, picture))
+            values["lpips"] = lpips(truth, picture, self.backbone, device)
+        return values
+
+
+def mean_interval(values: np.ndarray | list[float], seed: int = 0) -> Interval:
+    """The mean of one finite value per picture, and its 95 % percentile bootstrap interval.
+
+    Pictures are drawn with replacement 10,000 times by the generator of `seed`. Source: Efron and
+    Tibshirani 1993, chapter 13. Raises ValueError for no values, or some that are not finite.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 1 or values.size == 0:
+        raise ValueError(f"need a list of numbers, not an array of shape {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError("values must be finite; cap the PSNR of identical pictures first")
+    draws = np.random.default_rng(seed).integers(0, values.size, size=(10_000, values.size))
+    low, high = np.percentile(values[draws].mean(1), (2.5, 97.5))
+    return Interval(float(values.mean()), float(low), float(high))
 
 
 def paired_interval(
     a: np.ndarray | list[float], b: np.ndarray | list[float], seed: int = 0
 ) -> Interval:
-    """Mean of the paired differences a - b and its 95 % percentile bootstrap interval.
+    """Mean of the paired differences a - b and its 95 % interval, as `mean_interval` draws it.
 
-    `a` and `b` hold one finite value per picture, in the same order; pictures are drawn with
-    replacement 10,000 times. Paired, because pictures differ far more (3.9 dB) than methods do.
-    Source: Efron and Tibshirani 1993, chapter 13. Raises ValueError for unequal lengths, no
-    pictures, or values that are not finite.
+    `a` and `b` hold one finite value per picture, in the same order. Paired, because pictures
+    differ far more (3.9 dB) than methods do. Raises ValueError for unequal lengths, no pictures, or
+    values that are not finite.
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if a.ndim != 1 or a.shape != b.shape or a.size == 0:
+    if a.ndim != 1 or a.shape != b.shape:
         raise ValueError(f"need two lists of one length, not {a.shape} and {b.shape}")
-    difference = a - b
-    if not np.isfinite(difference).all():
-        raise ValueError("values must be finite; cap the PSNR of identical pictures first")
-    draws = np.random.default_rng(seed).integers(0, a.size, size=(10_000, a.size))
-    low, high = np.percentile(difference[draws].mean(1), (2.5, 97.5))
-    return Interval(float(difference.mean()), float(low), float(high))
+    return mean_interval(a - b, seed)

@@ -15,7 +15,8 @@ from bradcn_nb.__main__ import main
 from bradcn_nb.models import BRADCN, save_weights
 from bradcn_nb.presets import preset
 
-COMMANDS = ("data", "labels", "train", "evaluate", "render", "summary", "bench")
+COMMANDS = ("data", "labels", "train", "evaluate", "score", "lpips-weights", "render", "summary")
+COMMANDS += ("bench",)
 
 
 @pytest.fixture(scope="module")

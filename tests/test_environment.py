@@ -115,7 +115,7 @@ def test_no_machine_path_or_host_in_the_project_files() -> None:
 
 def test_the_makefile_knows_its_targets() -> None:
     """`make -n` parses the file and finds every documented target, without running anything."""
-    for target in ("book", "test", "refresh", "data", "weights", "clean", "help"):
+    for target in ("book", "test", "refresh", "data", "weights", "lpips", "clean", "help"):
         result = subprocess.run(
             ["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False
         )

@@ -12,8 +12,10 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import nn
 
 from bradcn_nb.data import EBB
-from bradcn_nb.errors import BradcnError, DataError
+from bradcn_nb.errors import BradcnError, DataError, WeightsError
 from bradcn_nb.evaluation import evaluate
+from bradcn_nb.lpips_net import lpips_net
+from bradcn_nb.metrics import lpips
 
 SIZE = (16, 24)
 
@@ -98,6 +100,8 @@ def test_json_object_is_complete(root):
     # An unchanged half-size input is the reference "input_half" itself.
     assert result["psnr"] == result["psnr_input_half"]
     assert result["differences"]["psnr"]["input_half"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    for metric, span in result["intervals"].items():
+        assert span["low"] <= span["mean"] == result[metric] <= span["high"]
     gain = result["differences"]["psnr"]["render_only"]
     assert 0 < gain["low"] < gain["mean"] < gain["high"]
     assert gain["mean"] == pytest.approx(result["psnr"] - result["psnr_render_only"])
@@ -110,6 +114,33 @@ def test_result_is_repeatable_and_leaves_the_model_alone(root):
     assert judge(root, model, images=True) == first
     assert first["images"]["id"] == ["4400", "4401", "4402", "4403"]
     assert first["psnr"] == pytest.approx(np.mean(first["images"]["psnr"]))
+
+
+def test_lpips_joins_where_it_has_weights(root):
+    try:
+        lpips_net("alex")
+    except WeightsError as error:
+        pytest.skip(str(error))
+    result = judge(root, Fake(full=0.05), images=True, lpips=True)
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    image, truth = (
+        np.array(Image.open(root / folder / "4400.png")) for folder in ("original", "bokeh")
+    )
+    assert result["images"]["lpips_input"][0] == pytest.approx(lpips(truth, image), abs=1e-6)
+    assert set(result["differences"]["lpips"]) == {"input", "input_half", "render_only"}
+    assert result["intervals"]["lpips"]["low"] < result["lpips"]
+    plain = judge(root, Fake(full=0.05), images=True)
+    assert plain["psnr"] == result["psnr"] and "lpips" not in plain
+
+
+def test_without_weights_the_rest_is_judged(root, tmp_path, monkeypatch):
+    def none_here(name):
+        raise WeightsError("LPIPS has no weights here; run `make lpips`")
+
+    monkeypatch.setattr("bradcn_nb.evaluation.lpips_net", none_here)
+    result = judge(root, Fake(), lpips=True)
+    assert "make lpips" in result.pop("lpips_missing")
+    assert result == judge(root, Fake())
 
 
 def test_identical_pictures_keep_the_json_valid(root):

@@ -10,11 +10,12 @@ from test_resume import write_ebb
 
 from bradcn_nb import baselines
 from bradcn_nb.data import MappedEBB, MapStack
-from bradcn_nb.errors import BradcnError, DataError
+from bradcn_nb.errors import BradcnError, DataError, WeightsError
 from bradcn_nb.experiments import maps, runs, table1, table2
 from bradcn_nb.experiments.__main__ import main
 from bradcn_nb.experiments.record import weights_path
 from bradcn_nb.experiments.statistics import crossed_interval
+from bradcn_nb.lpips_net import lpips_net
 from bradcn_nb.metrics import paired_interval
 from bradcn_nb.models import BRADCN, load_weights
 from bradcn_nb.models.blocks import add_maps
@@ -39,6 +40,14 @@ def data(tmp_path_factory):
         values = rng.uniform(1, 3, (len(numbers), *SIZE)).astype(np.float16)
         np.save(root / "maps" / f"{name}.npy", values)
     return root
+
+
+@pytest.fixture
+def lpips_weights():
+    try:
+        lpips_net("alex")
+    except WeightsError as error:
+        pytest.skip(str(error))
 
 
 def test_interval_with_one_seed_is_the_paired_one():
@@ -163,7 +172,7 @@ def test_table1_gives_every_net_the_same_budget(tmp_path):
     assert table1.arm_preset("identity", 0).stages == ()
 
 
-def test_what_learns_nothing_is_judged_as_it_is(data, tmp_path):
+def test_what_learns_nothing_is_judged_as_it_is(data, tmp_path, lpips_weights):
     folder = tmp_path / "classical"
     chosen = table1.arm_preset("classical", 0)
     task = runs.Task("classical", 0, chosen, data / "mini-ebb", data / "maps", folder)
@@ -174,7 +183,7 @@ def test_what_learns_nothing_is_judged_as_it_is(data, tmp_path):
     assert runs.judge(net.eval(), task)["psnr"] == record["psnr"]
 
 
-def test_a_training_is_kept_and_not_repeated(data, tmp_path):
+def test_a_training_is_kept_and_not_repeated(data, tmp_path, lpips_weights):
     def task(seed):
         chosen = table2.arm_preset("full", seed)
         short = [dataclasses.replace(stage, epochs=1) for stage in chosen.stages[:1]]
@@ -202,8 +211,8 @@ def test_summary_compares_what_is_there():
     for name, gain in (("render", 0.0), ("depth", 0.5)):
         for seed in range(3):
             psnr = (25 + gain + rng.normal(0, 0.01, 6)).tolist()
-            record = {"arm": name, "seed": seed, "psnr": psnr, "ssim": psnr, "parameters": 1}
-            records[f"{name}/{seed}"] = record | {"seconds": 1}
+            record = {"arm": name, "seed": seed, "parameters": 1, "ssim": psnr, "lpips": psnr}
+            records[f"{name}/{seed}"] = record | {"psnr": psnr, "seconds": 1}
     found = table2.TABLE2.summary(records)
     assert list(found["arms"]) == ["render", "depth"]
     assert list(found["differences"]) == ["depth - render"]

@@ -5,8 +5,18 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from bradcn_nb.errors import BradcnError, SizeError
-from bradcn_nb.metrics import paired_interval, psnr, ssim, to_uint8, val294
+from bradcn_nb.errors import BradcnError, SizeError, WeightsError
+from bradcn_nb.lpips_net import lpips_net
+from bradcn_nb.metrics import (
+    Protocol,
+    lpips,
+    mean_interval,
+    paired_interval,
+    psnr,
+    ssim,
+    to_uint8,
+    val294,
+)
 
 
 def pictures(height=20, width=30):
@@ -45,6 +55,54 @@ def test_psnr_and_ssim_by_hand_and_by_scikit_image():
     assert ssim(truth, truth) == 1 and psnr(truth, truth) == float("inf")
 
 
+def test_the_gaussian_window_is_that_of_wang_2004():
+    """On one window's middle: means, variances and covariance under the Gaussian weights, by hand."""
+    truth, picture = pictures()
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    want, whole = structural_similarity(truth, picture, channel_axis=-1, full=True, **options)
+    assert ssim(truth, picture, "gaussian") == want != ssim(truth, picture)
+    x = np.arange(-5, 6)
+    weights = np.exp(-(x[:, None] ** 2 + x**2) / (2 * 1.5**2))
+    weights /= weights.sum()
+    a, b = (p[4:15, 6:17, 1].astype(float) for p in (truth, picture))
+    ma, mb = (weights * a).sum(), (weights * b).sum()
+    va, vb = (weights * a**2).sum() - ma**2, (weights * b**2).sum() - mb**2
+    cov = (weights * a * b).sum() - ma * mb
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    by_hand = (2 * ma * mb + c1) * (2 * cov + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2))
+    assert whole[9, 11, 1] == pytest.approx(by_hand, rel=1e-9)
+
+
+def test_protocol_measures_and_names_its_variants():
+    truth, picture = pictures(64, 96)
+    plain = Protocol(backbone=None)
+    assert plain.metrics == ("psnr", "ssim") and "lpips" not in plain.describe()
+    got = plain.measure(truth, picture)
+    assert got == {"psnr": psnr(truth, picture), "ssim": ssim(truth, picture)}
+    assert plain.measure(truth, truth) == {"psnr": 100.0, "ssim": 1.0}
+    varied = Protocol("gaussian", "vgg", (32, 48))
+    assert varied.describe() == {
+        "psnr": "uint8, dB",
+        "ssim": "gaussian 11x11",
+        "lpips": "v0.1 vgg, 48x32",
+    }
+    assert Protocol().describe()["lpips"] == "v0.1 alex, native size"
+
+
+def test_protocol_measures_lpips_at_its_own_size():
+    try:
+        lpips_net("alex")
+    except WeightsError as error:
+        pytest.skip(str(error))
+    truth, picture = pictures(128, 192)
+    got = Protocol(lpips_size=(64, 96)).measure(truth, picture)
+    half = [p.reshape(64, 2, 96, 2, 3).astype(float).mean((1, 3)) for p in (truth, picture)]
+    want = lpips(*(np.rint(p).astype(np.uint8) for p in half))
+    assert got["lpips"] == pytest.approx(want, abs=1e-4)
+    assert got["psnr"] == psnr(truth, picture)  # the others keep the native size
+    assert got["lpips"] != pytest.approx(lpips(truth, picture), abs=1e-3)
+
+
 def test_metrics_refuse_what_they_cannot_compare():
     truth, picture = pictures()
     with pytest.raises(SizeError):
@@ -53,6 +111,8 @@ def test_metrics_refuse_what_they_cannot_compare():
         ssim(truth.astype(np.float32), picture.astype(np.float32))
     with pytest.raises(SizeError, match="7 pixels"):
         ssim(truth[:6], picture[:6])
+    with pytest.raises(SizeError, match="11 pixels"):
+        ssim(truth[:10], picture[:10], "gaussian")
 
 
 def test_val294_doubles_as_bilinear_without_aligned_corners():
@@ -77,6 +137,15 @@ def test_interval_of_paired_differences():
     assert paired_interval(better, base) == (mean, low, high)  # the same seed
     assert paired_interval(better, base, seed=1)[1:] != (low, high)
     assert paired_interval([2.0], [1.5]) == (0.5, 0.5, 0.5)
+
+
+def test_interval_of_a_mean():
+    values = np.random.default_rng(3).normal(25, 3.9, 100)
+    assert mean_interval(values) == paired_interval(values, np.zeros(100))
+    assert mean_interval(list(values + 10), 7).mean == pytest.approx(values.mean() + 10)
+    for bad in ([], [np.nan], [[1.0]]):
+        with pytest.raises(ValueError):
+            mean_interval(bad)
 
 
 def test_interval_covers_as_often_as_it_says():

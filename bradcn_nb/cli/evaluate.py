@@ -14,7 +14,7 @@ def add(group) -> None:
         "evaluate",
         run_evaluation,
         "Judge BRADCN on the test pairs of EBB! as the paper does:\n"
-        "half-size in, bilinear x2 out, PSNR and SSIM; beside it the input itself, the input through the same resizing, and the Render Net\n"
+        "half-size in, bilinear x2 out, PSNR, SSIM and LPIPS; beside it the input itself, the input through the same resizing, and the Render Net\n"
         "without its depth and error branches.",
         "  python -m bradcn_nb evaluate\n"
         "  python -m bradcn_nb evaluate --json --weights runs/mini/bradcn.safetensors > result.json",
@@ -48,16 +48,21 @@ def run_evaluation(options: argparse.Namespace) -> None:
         preset=chosen.name,
         weights_hash=weights_hash(weights),
         images=options.images,
+        lpips=True,
         progress=not options.quiet,
     )
     if options.json:
         print(json.dumps(result))
         return
-    print(f"{result['n']} pictures{'':14}PSNR dB   SSIM")
+    has_lpips = "lpips" in result
+    print(f"{result['n']} pictures{'':14}PSNR dB   SSIM" + "    LPIPS" * has_lpips)
     for suffix, name in (
         ("", "BRADCN"),
         ("_render_only", "without its branches"),
         ("_input_half", "input, half size"),
         ("_input", "input"),
     ):
-        print(f"{name:24}{result['psnr' + suffix]:7.2f}  {result['ssim' + suffix]:.4f}")
+        row = f"{name:24}{result['psnr' + suffix]:7.2f}  {result['ssim' + suffix]:.4f}"
+        print(row + (f"   {result['lpips' + suffix]:.4f}" if has_lpips else ""))
+    if not has_lpips:
+        print(f"LPIPS is not measured: {result['lpips_missing']}")

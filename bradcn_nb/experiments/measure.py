@@ -16,6 +16,7 @@ from bradcn_nb.errors import DataError
 from bradcn_nb.evaluation import evaluate
 from bradcn_nb.experiments.record import weights_path
 from bradcn_nb.labels import weights_hash
+from bradcn_nb.lpips_net import lpips_net
 from bradcn_nb.metrics import paired_interval, psnr, to_uint8
 from bradcn_nb.models import BRADCN
 from bradcn_nb.optics import coc_diameter
@@ -37,11 +38,15 @@ UPSAMPLERS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def mini(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
-    """Judge the model on mini-EBB's test pairs by the protocol val294 (Section IV-F)."""
+    """Judge the model on mini-EBB's test pairs by the protocol val294 (Section IV-F).
+
+    Raises WeightsError without LPIPS's weights: the file that is there has its numbers.
+    """
+    lpips_net("alex")
     chosen = preset("mini")
     test = EBB(data_root() / "mini-ebb", "test")
     size, digest = chosen.data.train_size, weights_hash(weights_path())
-    return evaluate(model, test, size, preset="mini", weights_hash=digest, images=True)
+    return evaluate(model, test, size, preset="mini", weights_hash=digest, images=True, lpips=True)
 
 
 def _sharpness(picture: np.ndarray, where: np.ndarray) -> float:

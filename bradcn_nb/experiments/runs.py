@@ -15,18 +15,17 @@ from tqdm import tqdm
 from bradcn_nb import baselines
 from bradcn_nb.data import EBB, MapStack, resize_picture, to_tensor
 from bradcn_nb.errors import DataError
-from bradcn_nb.evaluation import METRICS
 from bradcn_nb.experiments.record import weights_path
 from bradcn_nb.files import write_atomically
 from bradcn_nb.labels import weights_hash
-from bradcn_nb.metrics import val294
+from bradcn_nb.metrics import Protocol, val294
 from bradcn_nb.models import load_bradcn, load_weights, save_weights
 from bradcn_nb.presets import Preset, Stage, preset
 from bradcn_nb.training import train
 from bradcn_nb.training.run import commit
 from bradcn_nb.training.stages import make_net
 
-DIGITS = 5  # of a picture's PSNR in dB and SSIM
+DIGITS = 5  # of a picture's PSNR in dB, SSIM and LPIPS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,12 +125,16 @@ def trained_parameters(net: torch.nn.Module, chosen: Preset) -> int:
 
 @torch.inference_mode()
 def judge(net: torch.nn.Module, task: Task) -> dict[str, list]:
-    """Return each test pair's number and values by the protocol val294 (Section IV-F)."""
+    """Return each test pair's number and values by the protocol val294 (Section IV-F).
+
+    Raises WeightsError where LPIPS has no weights, naming the command that brings them.
+    """
     test, size = EBB(task.ebb, "test"), task.preset.data.train_size
     sources = task.preset.stages[-1].given if task.preset.stages else (None, None)
     named = zip(("depth", "depth_error"), sources, strict=True)
     stacks = {key: MapStack(task.maps, name) for key, name in named if name}
-    values: dict[str, list] = {"id": [], **{metric: [] for metric in METRICS}}
+    protocol = Protocol()
+    values: dict[str, list] = {"id": [], **{metric: [] for metric in protocol.metrics}}
     for index in range(len(test)):
         item = test.read(index)
         number = test.pairs[index][0]
@@ -139,8 +142,8 @@ def judge(net: torch.nn.Module, task: Task) -> dict[str, list]:
         given = {key: torch.from_numpy(stack[number])[None] for key, stack in stacks.items()}
         picture = val294(net(small, **given).bokeh, *item["bokeh"].shape[:2])
         values["id"].append(number)
-        for metric, measure in METRICS.items():
-            values[metric].append(round(measure(item["bokeh"], picture), DIGITS))
+        for metric, value in protocol.measure(item["bokeh"], picture).items():
+            values[metric].append(round(value, DIGITS))
     return values
 
 

@@ -13,11 +13,12 @@ from bradcn_nb.errors import BradcnError
 from bradcn_nb.experiments.record import provenance, write_result
 from bradcn_nb.experiments.runs import Task, check_data, run_all
 from bradcn_nb.experiments.statistics import crossed_interval
+from bradcn_nb.metrics import Protocol
 from bradcn_nb.presets import Preset, Stage, data_root
 
 L1_EPOCHS, MS_SSIM_EPOCHS = 2, 1  # of 3300 pairs, batch 4: 1650 and 825 steps
 RATE, BATCH = 5e-4, 4
-METRICS = ("psnr", "ssim")
+METRICS = Protocol().metrics
 
 
 def two_phases(net: str, ms_ssim: bool = True, **common: Any) -> tuple[Stage, Stage]:
