@@ -38,8 +38,8 @@ class FakeScenes(torch.utils.data.Dataset):
         return {"image": image, "depth": depth, "mask": depth < 19, "id": str(seed)}
 
 
-def write_sun(root, frames=9):
-    """Write random frames in SUN RGB-D's layout and encoding."""
+def write_sun(root, frames=9, holes=False):
+    """Write random frames in SUN RGB-D's layout and encoding; with `holes`, each lacks more depth."""
     rng = np.random.default_rng(1)
     for number in range(frames):
         for name in ("image", "depth_bfx"):
@@ -49,6 +49,7 @@ def write_sun(root, frames=9):
                 Image.fromarray(rng.integers(0, 256, (*SIZE, 3), np.uint8)).save(folder / "0.png")
             else:
                 depth = rng.uniform(0.5, 7, SIZE).astype(np.float32)
+                depth[: number * holes] = 0  # missing
                 Image.fromarray(encode_depth(depth)).save(folder / "0.png")
     return root
 

@@ -1,6 +1,7 @@
 """Where a run computes: one device or several, in which precision, and how much memory it takes."""
 
 import os
+import warnings
 
 import psutil
 import torch
@@ -35,6 +36,8 @@ def make_accelerator(precision: str = "fp32") -> Accelerator:
         raise RunError(f"precision {precision}: {error}; choose another by --precision") from None
     if precision == "fp16" and accelerator.device.type == "cpu":  # Accelerate would go on in fp32
         raise RunError("precision fp16 needs a GPU; on a CPU choose fp32 or bf16")
+    if processes > 1:  # of 1x1 convolutions, whose memory has the same order under either name
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     if accelerator.distributed_type not in PLAIN or accelerator.num_processes != processes:
         raise RunError(
             f"{processes} processes of kind {accelerator.distributed_type.value} are not supported;"
@@ -46,6 +49,14 @@ def make_accelerator(precision: str = "fp32") -> Accelerator:
 def net_of(model: torch.nn.Module) -> torch.nn.Module:
     """Return the net inside a wrapper that spreads it over several processes."""
     return getattr(model, "module", model)
+
+
+def is_lost_peer(error: RuntimeError) -> bool:
+    """Whether an exchange failed because another process is gone; gloo has no class of its own."""
+    known = (
+        isinstance(error, torch.distributed.DistError) if torch.distributed.is_available() else 0
+    )
+    return bool(known) or "gloo/transport" in str(error)
 
 
 def memory_bytes(device: torch.device) -> int:

@@ -16,7 +16,7 @@ from bradcn_nb import losses
 from bradcn_nb.errors import BradcnError, RunError
 from bradcn_nb.presets import Preset, Stage
 from bradcn_nb.training import checkpoint as ckpt
-from bradcn_nb.training.devices import memory_bytes
+from bradcn_nb.training.devices import is_lost_peer, memory_bytes
 from bradcn_nb.training.log import Board, Log, Row, save_strip, strip_of
 from bradcn_nb.training.screen import Screen
 from bradcn_nb.training.stages import compare, panels, score, terms
@@ -88,6 +88,13 @@ class Fit:
                     f"{job.folder}: the GPU's memory is full at step {self.step + 1}; {self._kept()};"
                     " go on with --checkpointing, or start anew with a smaller --precision"
                 ) from None
+            except RuntimeError as error:
+                if not is_lost_peer(error):
+                    raise
+                raise RunError(
+                    f"{job.folder}: another process of this run has ended; {self._kept()};"
+                    " see what that process says, then give the same command again"
+                ) from error
 
     def _open(self, outputs: contextlib.ExitStack) -> None:
         job = self.job
