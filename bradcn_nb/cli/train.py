@@ -21,7 +21,7 @@ def add(group) -> None:
         "  python -m bradcn_nb train --preset paper --run runs/paper --ebb /data/EBB \\\n"
         "      --sun /data/SUNRGBD --depth depth.safetensors --precision bf16 --tensorboard\n"
         "  accelerate launch --multi_gpu -m bradcn_nb train --preset paper ...\n"
-        "  torchrun --nproc-per-node 2 -m bradcn_nb train ...   (several processes without a GPU)",
+        "  torchrun --nproc-per-node 2 -m -- bradcn_nb train ...   (several processes without a GPU)",
     )
     stages = sorted({stage.name for known in PRESETS.values() for stage in known.stages})
     parser.add_argument(
