@@ -69,13 +69,43 @@ class Stage:
     data: str  # "scenes" | "labels" | "ebb"
     epochs: int
     lr: float
-    batch: int
+    batch: int  # items that one process computes at once
     l1: float = 1.0  # weight of the L1 loss
     ms_ssim: float = 0.0  # weight of 1 - MS-SSIM, ledger id "loss-weights"
     samples_per_epoch: int | None = None  # None: the whole data set
     frozen: tuple[str, ...] = ()  # attributes of the net that keep their weights
-    schedule: str = "constant"  # of the learning rate: "constant" | "cosine"
+    schedule: str = "constant"  # of the learning rate, a name in `training.steps.SCHEDULES`
     given: tuple[str | None, str | None] = (None, None)  # Do and De as `data.maps` holds them
+
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a step is computed, in every stage. Each field changes the weights that come out.
+
+    A step is one move of the optimiser. Its loss is the mean over processes * `accumulate` *
+    `Stage.batch` items, as if they were one batch. What changes time or memory alone, such as
+    activation checkpointing, is no part of it. Raises BradcnError for a value out of range.
+    """
+
+    precision: str = "fp32"  # of the forward pass; "fp16" scales the loss, and needs a GPU
+    accumulate: int = 1  # batches of each process in a step
+    clip: float | None = None  # the gradient's norm is cut to this; None: left alone
+    ema: float | None = None  # decay of a running mean of the weights, kept beside them; None: none
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise BradcnError(
+                f"unknown precision {self.precision!r}: choose one of {', '.join(PRECISIONS)}"
+            )
+        if self.accumulate < 1:
+            raise BradcnError(f"accumulate is {self.accumulate}: a step needs 1 batch or more")
+        if self.clip is not None and not self.clip > 0:
+            raise BradcnError(f"clip is {self.clip}: a norm to cut to is above 0")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise BradcnError(f"ema is {self.ema}: a decay lies between 0 and 1, often 0.999")
 
 
 @dataclass(frozen=True)
@@ -87,6 +117,7 @@ class Preset:
     data: DataConfig
     stages: tuple[Stage, ...]
     seed: int = 0
+    recipe: Recipe = Recipe()
 
     def stage(self, name: str) -> Stage:
         """Return the stage called `name`; raises BradcnError naming the stages that exist."""

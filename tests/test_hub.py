@@ -111,6 +111,20 @@ def test_position_embeddings_are_resized_once_per_size_and_never_stale():
     assert encoder.position((3, 5)).requires_grad  # with gradients nothing is kept
 
 
+def test_position_embeddings_are_not_stale_after_a_step_of_a_fused_optimiser():
+    encoder = RenderNet(MINI).eval().encoder
+    adam = torch.optim.Adam(encoder.parameters(), lr=0.1, fused=True)
+    with torch.no_grad():
+        first = encoder.position((3, 5))
+    encoder.position((3, 5)).square().mean().backward()
+    before = encoder.pos_embed._version
+    adam.step()
+    assert encoder.pos_embed._version == before  # what makes it easy to get wrong
+    with torch.no_grad():
+        assert not torch.equal(encoder.position((3, 5)), first)
+        torch.testing.assert_close(encoder.position((3, 5)), encoder._resize((3, 5)))
+
+
 @pytest.mark.parametrize("kind", [RenderNet, DepthNet, ADCN, BRADCN])
 def test_checkpointing_gives_the_same_gradients_for_less_memory(kind):
     net = kind(MINI).train()

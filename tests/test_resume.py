@@ -16,7 +16,7 @@ from safetensors import safe_open
 import bradcn_nb
 from bradcn_nb.models import ADCN, DepthNet, save_weights
 from bradcn_nb.presets import Preset, preset
-from bradcn_nb.training import checkpoint, loop
+from bradcn_nb.training import checkpoint, fit, loop
 
 SIZE = (32, 48)
 
@@ -86,7 +86,7 @@ def run_stage(root: Path, run_dir: Path, stage: str = "stage2a") -> Path:
 
 def die_at_step(step: int, how: signal.Signals) -> None:
     """Make this process signal itself inside its `step`-th step, after the forward pass."""
-    compare, calls = loop.compare, []
+    compare, calls = fit.compare, []
 
     def deadly(stage, net, batch):
         result = compare(stage, net, batch)
@@ -96,7 +96,7 @@ def die_at_step(step: int, how: signal.Signals) -> None:
                 os.kill(os.getpid(), how)
         return result
 
-    loop.compare = deadly
+    fit.compare = deadly
 
 
 def die_in_write(number: int) -> None:
@@ -137,7 +137,7 @@ def whole(tmp_path_factory) -> tuple[Path, Path, Path]:
 
 def test_log_of_the_whole_run(whole):
     rows = whole[2].read_text().splitlines()
-    assert rows[0] == "step,epoch,loss,lr,check"
+    assert rows[0] == "step,epoch,loss,lr,check,norm"
     assert [row.split(",")[0] for row in rows[1:]] == [str(n) for n in range(1, 11)]
     assert [bool(row.split(",")[4]) for row in rows[1:]] == ([False] * 4 + [True]) * 2
 
@@ -159,7 +159,7 @@ def test_killed_run_ends_with_the_same_bits(whole, tmp_path):
 def test_asked_to_stop_writes_a_checkpoint(whole, tmp_path, monkeypatch, how):
     root, final, log = whole
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "compare", loop.compare)  # so that the change below is undone
+        patch.setattr(fit, "compare", fit.compare)  # so that the change below is undone
         die_at_step(3, how)
         with pytest.raises(KeyboardInterrupt if how == signal.SIGINT else SystemExit) as stopped:
             run_stage(root, tmp_path)

@@ -15,7 +15,7 @@ from bradcn_nb.errors import DataError, RunError, WeightsError
 from bradcn_nb.metrics import to_uint8, val294
 from bradcn_nb.models import BRADCN, load_weights, read_metadata
 from bradcn_nb.presets import preset
-from bradcn_nb.training import loop, stages, train, train_all
+from bradcn_nb.training import fit, loop, stages, train, train_all
 
 
 class FakeScenes(torch.utils.data.Dataset):
@@ -38,8 +38,8 @@ class FakeScenes(torch.utils.data.Dataset):
         return {"image": image, "depth": depth, "mask": depth < 19, "id": str(seed)}
 
 
-def write_sun(root, frames=9):
-    """Write random frames in SUN RGB-D's layout and encoding."""
+def write_sun(root, frames=9, holes=False):
+    """Write random frames in SUN RGB-D's layout and encoding; with `holes`, each lacks more depth."""
     rng = np.random.default_rng(1)
     for number in range(frames):
         for name in ("image", "depth_bfx"):
@@ -49,6 +49,7 @@ def write_sun(root, frames=9):
                 Image.fromarray(rng.integers(0, 256, (*SIZE, 3), np.uint8)).save(folder / "0.png")
             else:
                 depth = rng.uniform(0.5, 7, SIZE).astype(np.float32)
+                depth[: number * holes] = 0  # missing
                 Image.fromarray(encode_depth(depth)).save(folder / "0.png")
     return root
 
@@ -117,14 +118,14 @@ def test_all_stages_in_order(tmp_path, folders, monkeypatch):
 
 def test_every_epoch_trains_on_its_own_items(tmp_path, monkeypatch):
     monkeypatch.setattr(stages, "Scenes", FakeScenes)
-    seen, compare = [], loop.compare
+    seen, compare = [], fit.compare
 
     def noted(stage, net, batch):
         if net.training:
             seen.extend(int(name) for name in batch["id"])
         return compare(stage, net, batch)
 
-    monkeypatch.setattr(loop, "compare", noted)
+    monkeypatch.setattr(fit, "compare", noted)
     train(tiny_preset(epochs=2), "stage0", tmp_path / "run", threads=1, progress=False)
     first = stages.STAGE0_FIRST_SEED
     assert sorted(seen) == list(range(first, first + 2 * 8))  # two epochs of 8 new scenes each
@@ -184,14 +185,14 @@ def test_stage2_compares_after_the_protocols_enlargement(folders):
 
 
 def test_loss_that_is_not_finite(tmp_path, folders, monkeypatch):
-    compare, calls = loop.compare, []
+    compare, calls = fit.compare, []
 
     def poisoned(stage, net, batch):
         prediction, target, mask = compare(stage, net, batch)
         calls.extend([1] * net.training)
         return prediction * (float("nan") if len(calls) == 4 else 1), target, mask
 
-    monkeypatch.setattr(loop, "compare", poisoned)
+    monkeypatch.setattr(fit, "compare", poisoned)
     with pytest.raises(RunError, match="nan at step 4; the checkpoint of step 2 is kept"):
         stage2(tmp_path, folders, checkpoint_every=2)
     assert (tmp_path / "run" / "stage2a" / "checkpoint.safetensors").is_file()
@@ -202,7 +203,7 @@ def test_directory_of_another_configuration(tmp_path, folders):
     final = stage2(tmp_path, folders, max_steps=2)
     before = final.read_bytes()
     tiny = dataclasses.replace(tiny_preset(), seed=7)
-    with pytest.raises(RunError, match="other settings .*preset.*--fresh"):
+    with pytest.raises(RunError, match="other settings .preset.seed.; .*--resume fresh"):
         stage2(tmp_path, folders, tiny, max_steps=2)
     assert final.read_bytes() == before
     stage2(tmp_path, folders, tiny, max_steps=2, resume="fresh")

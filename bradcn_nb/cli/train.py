@@ -1,10 +1,11 @@
 """`train`: one stage, or all."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from bradcn_nb.cli.common import add_common, command, natural
-from bradcn_nb.presets import PRESETS, preset
+from bradcn_nb.presets import PRECISIONS, PRESETS, preset
 
 
 def add(group) -> None:
@@ -16,19 +17,24 @@ def add(group) -> None:
         "Train one stage, or all in order.\nStarted again, it goes on from its last checkpoint and ends\n"
         "with the same weights; finished stages are skipped. Ctrl-C writes a checkpoint first.",
         "  python -m bradcn_nb train --run runs/mini\n"
-        "  python -m bradcn_nb train stage2b --run runs/mini --fresh\n"
+        "  python -m bradcn_nb train stage2b --run runs/mini --resume fresh\n"
         "  python -m bradcn_nb train --preset paper --run runs/paper --ebb /data/EBB \\\n"
-        "      --sun /data/SUNRGBD --depth depth.safetensors\n"
-        "  accelerate launch -m bradcn_nb train --preset paper ...   (several GPUs)",
+        "      --sun /data/SUNRGBD --depth depth.safetensors --precision bf16 --tensorboard\n"
+        "  accelerate launch --multi_gpu -m bradcn_nb train --preset paper ...\n"
+        "  torchrun --nproc-per-node 2 -m -- bradcn_nb train ...   (several processes without a GPU)",
     )
     stages = sorted({stage.name for known in PRESETS.values() for stage in known.stages})
     parser.add_argument(
         "stage", nargs="?", default="all", help=f"all (default), {', '.join(stages)}"
     )
     parser.add_argument("--run", type=Path, metavar="DIR", help="default: runs/PRESET")
-    again = parser.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="fail if there is nothing to resume")
-    again.add_argument("--fresh", action="store_true", help="move an earlier run aside, start anew")
+    parser.add_argument(
+        "--resume",
+        choices=("auto", "require", "fresh"),
+        default="auto",
+        help="auto (default): go on if there is a checkpoint; require: fail if there is none;"
+        " fresh: move an earlier run aside and start anew",
+    )
     for name, text in (
         ("ebb", "folder of EBB!; default: bundled"),
         ("sun", "folder of SUN RGB-D; default: bundled"),
@@ -46,12 +52,41 @@ def add(group) -> None:
     parser.add_argument(
         "--workers", type=int, default=0, metavar="N", help="processes that load data; default: 0"
     )
+    parser.add_argument(
+        "--strip-every",
+        type=natural,
+        metavar="N",
+        help="steps between sample strips; default: epoch",
+    )
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="write TensorBoard's events, too"
+    )
+    parser.add_argument(
+        "--checkpointing", action="store_true", help="compute activations twice, to save memory"
+    )
+    recipe = parser.add_argument_group("what changes the weights; a run keeps to it")
+    recipe.add_argument("--precision", choices=PRECISIONS, help="default: the preset's, fp32")
+    recipe.add_argument(
+        "--accumulate",
+        type=natural,
+        metavar="N",
+        help="a step is the mean over N batches (of each process), as if they were one; default: 1",
+    )
+    recipe.add_argument(
+        "--clip", type=float, metavar="NORM", help="cut the gradient's norm to this, and log it"
+    )
+    recipe.add_argument(
+        "--ema", type=float, metavar="DECAY", help="keep a running mean of the weights, too"
+    )
     add_common(parser)
 
 
 def run_training(options: argparse.Namespace) -> None:
     """Handle `train`."""
     chosen = preset(options.preset)
+    given = {name: getattr(options, name) for name in ("precision", "accumulate", "clip", "ema")}
+    given = {name: value for name, value in given.items() if value is not None}
+    chosen = replace(chosen, recipe=replace(chosen.recipe, **given))
     if options.stage != "all":
         chosen.stage(options.stage)  # an unknown name fails before the slow imports
     from bradcn_nb.training import train, train_all
@@ -59,7 +94,7 @@ def run_training(options: argparse.Namespace) -> None:
     run_dir = options.run or Path("runs") / chosen.name
     nets = {"depth": options.depth, "adcn": options.adcn}
     settings = {
-        "resume": "require" if options.resume else "fresh" if options.fresh else "auto",
+        "resume": options.resume,
         "init": {net: file for net, file in nets.items() if file},
         "data": {name: getattr(options, name) for name in ("ebb", "sun", "labels")},
         "max_steps": options.max_steps,
@@ -67,6 +102,9 @@ def run_training(options: argparse.Namespace) -> None:
         "num_workers": options.workers,
         "threads": options.threads,
         "progress": not options.quiet,
+        "checkpointing": options.checkpointing,
+        "strip_every": options.strip_every,
+        "tensorboard": options.tensorboard,
     }
     if options.stage == "all":
         final = train_all(chosen, run_dir, **settings)

@@ -1,4 +1,4 @@
-"""Checkpoints: model, optimiser and progress in one safetensors file that is replaced atomically.
+"""Checkpoints: everything that a step changes, in one safetensors file that is replaced atomically.
 
 Nothing is ever unpickled: tensors are safetensors, everything else is JSON in the file's metadata.
 No random state is stored, because none is carried from step to step: order, flips and the seeds of
@@ -8,13 +8,30 @@ every step are functions of (seed, stage, epoch, step) alone, so a resumed run m
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch.optim.swa_utils import AveragedModel
 
 from bradcn_nb.errors import RunError
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what fails while `path` is written, such as a full disk, into one line: a RunError."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise RunError(
+            f"{path}: cannot be written ({reason}); what was there before is kept: make room, or"
+            " make the folder writable, then give the same command again"
+        ) from error
 
 
 def sync_replace(temporary: Path, target: Path) -> None:
@@ -24,11 +41,25 @@ def sync_replace(temporary: Path, target: Path) -> None:
     os.replace(temporary, target)
 
 
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Give a name beside `target` to write to; it becomes `target` at the end, or goes away.
+
+    Raises RunError, and leaves `target` as it was, when the disk is full or cannot be written.
+    """
+    temporary = target.with_name(target.name + ".tmp")
+    with writing(target):
+        try:
+            yield temporary
+            sync_replace(temporary, target)
+        finally:  # half a file would keep the room that is needed
+            temporary.unlink(missing_ok=True)
+
+
 def write_json(path: Path, value: dict) -> None:
-    """Write `value` as JSON to `path`, atomically."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    sync_replace(temporary, path)
+    """Write `value` as JSON to `path`, atomically; RunError if that fails."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> dict:
@@ -37,7 +68,8 @@ def read_json(path: Path) -> dict:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(
-            f"{path}: cannot be read ({type(error).__name__}); use another run directory or --fresh"
+            f"{path}: cannot be read ({type(error).__name__}); use another run directory or"
+            " --resume fresh"
         ) from error
 
 
@@ -47,49 +79,73 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_checkpoint(
-    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: dict
-) -> None:
-    """Write the model's and the optimiser's tensors and `progress` (JSON-able) to `path`, atomically."""
-    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
-    for index, entry in optimizer.state_dict()["state"].items():
+@dataclass
+class State:
+    """What a run carries from step to step besides their count."""
+
+    net: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler | None = None  # of fp16
+    ema: AveragedModel | None = None
+
+    def is_finite(self) -> bool:
+        """Whether every trained weight is a number; a NaN in a gradient spoils them one step early."""
+        trained = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        sums = torch.stack([weight.detach().double().sum() for weight in trained])
+        return bool(sums.isfinite().all())
+
+
+def write_checkpoint(path: Path, state: State, progress: dict) -> None:
+    """Write the tensors and numbers of `state` and `progress` (JSON-able) to `path`, atomically.
+
+    Raises RunError when the disk is full or cannot be written; the earlier checkpoint then stays.
+    """
+    tensors = {f"model/{name}": tensor for name, tensor in state.net.state_dict().items()}
+    for index, entry in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{key}": value for key, value in entry.items()}
-    temporary = path.with_name(path.name + ".tmp")
-    save_file(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-        temporary,
-        metadata={"progress": json.dumps(progress)},
-    )
-    sync_replace(temporary, path)
+    about = {"progress": json.dumps(progress)}
+    if state.ema is not None:
+        tensors |= {f"ema/{name}": tensor for name, tensor in state.ema.state_dict().items()}
+    if state.scaler is not None:
+        about["scaler"] = json.dumps(state.scaler.state_dict())
+    with replacing(path) as temporary:
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+            temporary,
+            metadata=about,
+        )
 
 
-def read_checkpoint(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict:
-    """Load a checkpoint into `model` and `optimizer`; return its `progress`.
+def read_checkpoint(path: Path, state: State) -> dict:
+    """Load a checkpoint into `state`; return its `progress`.
 
     Raises RunError naming the file when it is damaged or belongs to another net.
     """
-    weights: dict[str, torch.Tensor] = {}
+    parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "optimizer": {}, "ema": {}}
     moments: dict[int, dict[str, torch.Tensor]] = {}
     try:
         with safe_open(path, "pt") as file:
-            progress = json.loads(file.metadata()["progress"])
+            about = file.metadata()
+            progress = json.loads(about["progress"])
             for name in file.keys():  # noqa: SIM118 (not a dict)
                 part, _, rest = name.partition("/")
-                if part == "model":
-                    weights[rest] = file.get_tensor(name)
-                else:
-                    index, _, key = rest.partition("/")
-                    moments.setdefault(int(index), {})[key] = file.get_tensor(name)
-        model.load_state_dict(weights)
-        trained = [weight for group in optimizer.param_groups for weight in group["params"]]
-        for index, entry in moments.items():
-            for key, value in entry.items():
-                if value.dim():  # in the weight's own memory layout, which fused Adam relies on
-                    entry[key] = torch.empty_like(trained[index]).copy_(value)
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": moments, "param_groups": groups})
+                parts[part][rest] = file.get_tensor(name)
+        state.net.load_state_dict(parts["model"])
+        trained = [weight for group in state.optimizer.param_groups for weight in group["params"]]
+        for name, value in parts["optimizer"].items():
+            number, _, key = name.partition("/")
+            if value.dim():  # in the weight's own memory layout, which fused Adam relies on
+                value = torch.empty_like(trained[int(number)]).copy_(value)
+            moments.setdefault(int(number), {})[key] = value
+        groups = state.optimizer.state_dict()["param_groups"]
+        state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        if state.ema is not None:
+            state.ema.load_state_dict(parts["ema"])
+        if state.scaler is not None:
+            state.scaler.load_state_dict(json.loads(about["scaler"]))
     except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise RunError(
-            f"{path}: not a checkpoint of this run ({type(error).__name__}); start over with --fresh"
+            f"{path}: not a checkpoint of this run ({type(error).__name__}); start over with"
+            " --resume fresh"
         ) from error
     return progress

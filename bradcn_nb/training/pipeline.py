@@ -3,14 +3,14 @@
 import shutil
 from pathlib import Path
 
-from accelerate import Accelerator
-
 from bradcn_nb.errors import RunError
 from bradcn_nb.labels import make_labels
 from bradcn_nb.models import DepthNet, load_weights
 from bradcn_nb.presets import Preset
-from bradcn_nb.training.checkpoint import file_digest, sync_replace
-from bradcn_nb.training.loop import train
+from bradcn_nb.training.checkpoint import file_digest, replacing
+from bradcn_nb.training.devices import make_accelerator
+from bradcn_nb.training.loop import in_main, train
+from bradcn_nb.training.run import move_aside
 from bradcn_nb.training.stages import earlier_weights, run_labels, sun_set
 
 
@@ -29,12 +29,14 @@ def make_run_labels(
     """
     net = DepthNet(preset.model)
     load_weights(depth_weights, net, preset.name)
-    net = net.to(Accelerator().device).eval()
+    accelerator = make_accelerator(preset.recipe.precision)
+    net = net.to(accelerator.device).eval()
     digest = file_digest(depth_weights)
     folder = out_dir or run_labels(run_dir, digest)
     for split in ("train", "test"):
         frames = sun_set(preset, split, sun)
         make_labels(net, frames, folder / split, digest, progress=progress)
+    accelerator.wait_for_everyone()
     return folder
 
 
@@ -42,14 +44,24 @@ def train_all(preset: Preset, run_dir: Path | str, **options) -> Path:
     """Run every stage of `preset` in order, with the labels between them; return the final weights.
 
     Takes the options of `train`. Finished stages are skipped, an interrupted one goes on; "require"
-    insists that one was begun. The result is `run_dir`/bradcn.safetensors. A preset without stage 0
+    insists that one was begun, "fresh" moves all of them aside. The result is `run_dir`/bradcn.safetensors. A preset without stage 0
     needs `init={"depth": ...}`. Raises what `train` and `make_run_labels` raise.
     """
     run_dir = Path(run_dir)
     init, data = dict(options.pop("init", None) or {}), dict(options.pop("data", None) or {})
+    accelerator = make_accelerator(preset.recipe.precision)
+    folders = [run_dir / stage.name for stage in preset.stages]
     if options.get("resume") == "require":
-        if not any((run_dir / stage.name / "config.json").is_file() for stage in preset.stages):
-            raise RunError(f"{run_dir}: no run to resume; leave out --resume to start one")
+        if not any((folder / "config.json").is_file() for folder in folders):
+            raise RunError(f"{run_dir}: no run to resume; start one with --resume auto")
+        options["resume"] = "auto"
+    elif options.get("resume") == "fresh":  # all at once: an old stage must not follow a new one
+
+        def move() -> None:
+            for folder in folders:
+                move_aside(folder)
+
+        in_main(accelerator, move)
         options["resume"] = "auto"
     for stage in preset.stages:
         if stage.data == "labels" and not data.get("labels"):
@@ -61,7 +73,11 @@ def train_all(preset: Preset, run_dir: Path | str, **options) -> Path:
             sun, shown = data.get("sun"), options.get("progress", True)
             make_run_labels(preset, Path(depth), run_dir, None, sun and Path(sun), shown)
         file = train(preset, stage.name, run_dir, init=init, data=data, **options)
-    final, temporary = run_dir / "bradcn.safetensors", run_dir / "bradcn.safetensors.tmp"
-    shutil.copyfile(file, temporary)
-    sync_replace(temporary, final)
+    final = run_dir / "bradcn.safetensors"
+
+    def copy() -> None:
+        with replacing(final) as temporary:
+            shutil.copyfile(file, temporary)
+
+    in_main(accelerator, copy)
     return final

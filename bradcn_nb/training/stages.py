@@ -13,6 +13,7 @@ from bradcn_nb.errors import DataError, RunError
 from bradcn_nb.labels import LabelSet
 from bradcn_nb.models import ADCN, BRADCN, DepthNet, load_weights
 from bradcn_nb.presets import Preset, Stage, data_root
+from bradcn_nb.training.devices import net_of
 
 # Far from the seeds of the bundled sets, whose pictures stage 0 never sees.
 STAGE0_FIRST_SEED = 10_000_000
@@ -197,9 +198,12 @@ def enlarge(picture: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return F.interpolate(picture, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def net_of(model: torch.nn.Module) -> torch.nn.Module:
-    """Return the net inside a wrapper that spreads it over several processes."""
-    return getattr(model, "module", model)
+def terms(stage: Stage, batch: dict) -> int:
+    """Return how many terms a batch adds to the loss's mean: pixels with a label, or else items.
+
+    Batches of unequal size, of one step or of several processes, are weighted by it.
+    """
+    return int(batch["mask"].sum()) if stage.net == "adcn" else len(batch["image"])
 
 
 def score(stage: Stage, prediction: torch.Tensor, target: torch.Tensor, mask) -> float:

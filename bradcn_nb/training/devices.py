@@ -1,0 +1,66 @@
+"""Where a run computes: one device or several, in which precision, and how much memory it takes."""
+
+import os
+import warnings
+
+import psutil
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedType
+
+from bradcn_nb.errors import RunError
+
+ACCELERATE_NAMES = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+PLAIN = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+
+
+def make_accelerator(precision: str = "fp32") -> Accelerator:
+    """Return Accelerate's view of this process: its device, its peers, its precision.
+
+    Raises RunError where the device lacks the precision, or the launcher asks for something else.
+    """
+    asked = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if asked not in ("no", ACCELERATE_NAMES[precision]):
+        raise RunError(
+            f"accelerate was told {asked}, this run {precision}: add --precision {asked},"
+            " or launch with --mixed_precision no"
+        )
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    # Accelerate takes several processes without a GPU for so many single ones unless told.
+    cpu = processes > 1 and not torch.cuda.is_available()
+    AcceleratorState._reset_state()  # else the precision of an earlier run in this process stays
+    try:
+        accelerator = Accelerator(mixed_precision=ACCELERATE_NAMES[precision], cpu=cpu)
+    except ValueError as error:
+        raise RunError(f"precision {precision}: {error}; choose another by --precision") from None
+    if precision == "fp16" and accelerator.device.type == "cpu":  # Accelerate would go on in fp32
+        raise RunError("precision fp16 needs a GPU; on a CPU choose fp32 or bf16")
+    if processes > 1:  # of 1x1 convolutions, whose memory has the same order under either name
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+    if accelerator.distributed_type not in PLAIN or accelerator.num_processes != processes:
+        raise RunError(
+            f"{processes} processes of kind {accelerator.distributed_type.value} are not supported;"
+            " use `accelerate launch --multi_gpu`, or torchrun on CPUs"
+        )
+    return accelerator
+
+
+def net_of(model: torch.nn.Module) -> torch.nn.Module:
+    """Return the net inside a wrapper that spreads it over several processes."""
+    return getattr(model, "module", model)
+
+
+def is_lost_peer(error: RuntimeError) -> bool:
+    """Whether an exchange failed because another process is gone; gloo has no class of its own."""
+    known = (
+        isinstance(error, torch.distributed.DistError) if torch.distributed.is_available() else 0
+    )
+    return bool(known) or "gloo/transport" in str(error)
+
+
+def memory_bytes(device: torch.device) -> int:
+    """Return the most that tensors have taken on a GPU so far, or what this process holds on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return psutil.Process().memory_info().rss

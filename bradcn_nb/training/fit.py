@@ -1,0 +1,297 @@
+"""The steps of a stage: what they compute, and when they are logged, checked and saved."""
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import send_to_device, set_seed
+from torch.utils.data import DataLoader, Dataset
+
+from bradcn_nb import losses
+from bradcn_nb.errors import BradcnError, RunError
+from bradcn_nb.presets import Preset, Stage
+from bradcn_nb.training import checkpoint as ckpt
+from bradcn_nb.training.devices import is_lost_peer, memory_bytes
+from bradcn_nb.training.log import Board, Log, Row, save_strip, strip_of
+from bradcn_nb.training.screen import Screen
+from bradcn_nb.training.stages import compare, panels, score, terms
+from bradcn_nb.training.steps import LARGE, EpochBatches, learning_rate
+from bradcn_nb.training.stop import StopSignal, quiet_worker
+
+FLUSH_BATCHES = 10  # losses are read back in groups, so that a GPU need not wait for each
+CHECKPOINT_SECONDS = 60.0
+STRIP_ROWS = 4
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stage of one run, counted out: what `Fit` needs to know besides model and optimiser."""
+
+    preset: Preset
+    stage: Stage
+    folder: Path
+    train_set: Dataset
+    check_set: Dataset
+    items: int  # in the training set
+    used: int  # of them in each epoch
+    per_epoch: int  # steps
+    steps: int  # in all
+    checkpoint_every: int | None  # steps; None: about a minute
+    num_workers: int
+    progress: bool
+    strip_every: int | None  # steps; None: an epoch
+    tensorboard: bool
+
+
+class Fit:
+    """Trains `model` to the job's last step, from its checkpoint if there is one.
+
+    `model` is `state.net` as Accelerate prepared it. Every process runs one; the main one writes.
+    """
+
+    def __init__(
+        self, job: Job, accelerator: Accelerator, model: torch.nn.Module, state: ckpt.State
+    ):
+        self.job, self.accelerator, self.model, self.state = job, accelerator, model, state
+        self.main, self.alone = accelerator.is_main_process, accelerator.num_processes == 1
+        self.loss_of = losses.stage_loss(job.stage)
+        self.pending: list[tuple[int, float, torch.Tensor, torch.Tensor | None]] = []
+        self.path = job.folder / "checkpoint.safetensors"
+        record = ckpt.read_checkpoint(self.path, state) if self.path.is_file() else {}
+        self.step = self.saved_step = record.get("step", 0)
+        self.log_bytes = record.get("log_bytes")
+        self.saved_at, self.cost = time.monotonic(), 0.0
+
+    def run(self) -> None:
+        """Take the steps that are left; raises what `train` names."""
+        job = self.job
+        with StopSignal() as stop, contextlib.ExitStack() as outputs:
+            if self.main:
+                self._open(outputs)
+            try:
+                while self.step < job.steps:
+                    epoch, done = divmod(self.step, job.per_epoch)
+                    self._training_mode()
+                    for batches, own in self._batches(epoch, done):
+                        self._update(batches, own)
+                        if self._is_due() or (self.alone and stop.number):
+                            self._report(epoch, stop)
+                        if self.step == job.steps:
+                            break
+            except torch.cuda.OutOfMemoryError:
+                raise RunError(
+                    f"{job.folder}: the GPU's memory is full at step {self.step + 1}; {self._kept()};"
+                    " go on with --checkpointing, or start anew with a smaller --precision"
+                ) from None
+            except RuntimeError as error:
+                if not is_lost_peer(error):
+                    raise
+                raise RunError(
+                    f"{job.folder}: another process of this run has ended; {self._kept()};"
+                    " see what that process says, then give the same command again"
+                ) from error
+
+    def _open(self, outputs: contextlib.ExitStack) -> None:
+        job = self.job
+        self.log = Log(job.folder / "log.csv", self.log_bytes)
+        outputs.callback(self.log.close)
+        self.board = None
+        if job.tensorboard:
+            self.board = Board(job.folder / "tensorboard", self.step)
+            outputs.callback(self.board.close)
+        total, done = (self._items(step) for step in (job.steps, self.step))
+        name = job.stage.name
+        self.screen = Screen(name, math.ceil(job.steps / job.per_epoch), total, done, job.progress)
+        outputs.enter_context(self.screen)
+        self.checks = list(DataLoader(job.check_set, batch_size=job.stage.batch))
+
+    def _items(self, step: int) -> int:
+        """How many items the first `step` steps take, of all processes."""
+        epochs, rest = divmod(step, self.job.per_epoch)
+        size = self.job.preset.recipe.accumulate * self.job.stage.batch
+        return epochs * self.job.used + rest * size * self.accelerator.num_processes
+
+    def _at(self, every: int | None) -> bool:
+        return self.step == self.job.steps or bool(every and self.step % every == 0)
+
+    def _is_due(self) -> bool:
+        """Whether every process is to report: a function of the step, so that all agree."""
+        job = self.job
+        flush = max(1, FLUSH_BATCHES // job.preset.recipe.accumulate)
+        intervals = (flush, job.per_epoch, job.strip_every, job.checkpoint_every)
+        return any(self._at(every) for every in intervals)
+
+    def _training_mode(self) -> None:
+        self.model.train()
+        for name in self.job.stage.frozen:  # its normalisation statistics must not change either
+            getattr(self.state.net, name).eval()
+
+    def _batches(self, epoch: int, done: int) -> Iterator[tuple[list[dict], bool]]:
+        """Yield this process's batches of each step that an epoch has left, and if they count."""
+        job = self.job
+        order = EpochBatches(
+            job.items,
+            job.used,
+            job.stage.batch,
+            job.preset.seed,
+            epoch,
+            done,
+            accumulate=job.preset.recipe.accumulate,
+            processes=self.accelerator.num_processes,
+            process=self.accelerator.process_index,
+        )
+        job.train_set.set_epoch(epoch)
+        loader = DataLoader(
+            job.train_set,
+            batch_sampler=order,
+            num_workers=job.num_workers,
+            worker_init_fn=quiet_worker,
+            pin_memory=self.accelerator.device.type == "cuda",
+            generator=torch.Generator().manual_seed(0),  # leaves the global generator alone
+        )
+        batches = iter(loader)
+        for step, own in zip(order.steps, order.own, strict=True):
+            try:
+                ready = [next(batches) for _ in step]
+            except BradcnError as error:  # a loader's process adds its traceback: keep the message
+                message = str(error).rpartition(f"{type(error).__name__}: ")[2].strip()
+                raise type(error)(message) from error
+            yield ready, own
+
+    def _update(self, batches: list[dict], own: bool) -> None:
+        """Take one step: the gradient of the mean loss over all items of all processes.
+
+        A batch's mean is weighted by its share of the terms. Gradients are averaged over processes,
+        hence the factor.
+        """
+        job, accelerator = self.job, self.accelerator
+        rate = learning_rate(job.stage, self.step, job.steps)
+        for group in self.state.optimizer.param_groups:
+            group["lr"] = rate
+        # Whatever a step draws at random depends on the step alone: nothing to store.
+        set_seed((job.preset.seed * LARGE + self.step) % 2**31, device_specific=True)
+        counts = [float(terms(job.stage, batch) * own) for batch in batches]
+        total = torch.tensor(sum(counts), device=accelerator.device)
+        total = accelerator.reduce(total, "sum").clamp_min(1)
+
+        self.state.optimizer.zero_grad()
+        mean = torch.zeros((), device=accelerator.device)
+        for number, (batch, count) in enumerate(zip(batches, counts, strict=True), start=1):
+            batch = send_to_device(batch, accelerator.device, non_blocking=True)
+            wait = number < len(batches)  # exchange gradients once a step
+            with accelerator.no_sync(self.model) if wait else contextlib.nullcontext():
+                loss = self.loss_of(*compare(job.stage, self.model, batch))
+                loss = loss * (count * accelerator.num_processes / total)
+                accelerator.backward(loss)
+            mean += loss.detach()
+        norm, clip = None, job.preset.recipe.clip
+        if clip:
+            norm = accelerator.clip_grad_norm_(self.model.parameters(), clip)
+        self.state.optimizer.step()
+        if self.state.ema is not None:
+            self.state.ema.update_parameters(self.state.net)
+        self.step += 1
+        self.pending.append((self.step, rate, mean, norm))
+
+    def _report(self, epoch: int, stop: StopSignal) -> None:
+        """Log the steps since the last report; check, draw and save what is due; stop if asked to."""
+        job = self.job
+        rows, stopped = self._gather(epoch, stop)
+        if self.main:
+            if self._at(job.per_epoch):
+                self.screen.phase("checks")
+                rows[-1] = rows[-1]._replace(check=self._check())
+            self.log.rows(rows)
+            memory = memory_bytes(self.accelerator.device)
+            items = self._items(self.step) - self._items(self.step - len(rows))
+            speed = self.screen.update(
+                epoch + 1, items, [r.loss for r in rows], rows[-1].lr, memory
+            )
+            if self.board:
+                self.board.rows(rows, items_per_second=speed, memory_gb=memory / 1e9)
+            if self._at(job.strip_every or job.per_epoch):
+                self._strip(epoch)
+            self._save(stopped)
+        if stopped:
+            self.accelerator.wait_for_everyone()  # a launcher ends all when the first one leaves
+            where = f"stopped at step {self.step} of {job.steps}; the same command goes on"
+            stop.leave(where, say=self.main)
+
+    def _gather(self, epoch: int, stop: StopSignal) -> tuple[list[Row], bool]:
+        """Return the pending rows, their losses averaged over the processes, and if any is to stop."""
+        flag = torch.tensor(float(bool(stop.number)), device=self.accelerator.device)
+        stacked = torch.stack([loss.float() for _, _, loss, _ in self.pending] + [flag])
+        *values, stopped = self.accelerator.reduce(stacked, "mean").tolist()
+        rows = []
+        for (step, rate, _, norm), value in zip(self.pending, values, strict=True):
+            norm = None if norm is None else float(norm)
+            rows.append(Row(step, epoch + 1, value, rate, norm=norm))
+            if not math.isfinite(value):
+                raise self._spoiled(f"the loss is {value} at step {step}")
+            # A scaler leaves a step out whose gradient is too large for fp16, and scales less.
+            if norm is not None and not math.isfinite(norm) and self.state.scaler is None:
+                raise self._spoiled(f"the gradient's norm is {norm} at step {step}")
+        self.pending.clear()
+        return rows, stopped > 0
+
+    def _spoiled(self, what: str) -> RunError:
+        return RunError(
+            f"{self.job.folder}: {what}; {self._kept()}; train anew with --clip 1, or in fp32"
+        )
+
+    def _kept(self) -> str:
+        return (
+            f"the checkpoint of step {self.saved_step} is kept"
+            if self.saved_step
+            else ("no checkpoint was written yet")
+        )
+
+    def _save(self, now: bool) -> None:
+        job, start = self.job, time.monotonic()
+        if job.checkpoint_every:
+            due = self._at(job.checkpoint_every)
+        else:  # never more than a twentieth of the time, however large the nets
+            due = start - self.saved_at > max(CHECKPOINT_SECONDS, 20 * self.cost)
+        if not (due or now or self.step == job.steps):
+            return
+        if not self.state.is_finite():
+            raise self._spoiled(f"a weight is not finite after step {self.step}")
+        self.screen.phase("saves")
+        record = {"step": self.step, "log_bytes": self.log.sync()}
+        ckpt.write_checkpoint(self.path, self.state, record)
+        self.saved_step, self.saved_at = self.step, time.monotonic()
+        self.cost = self.saved_at - start
+
+    @torch.no_grad()
+    def _check(self) -> float:
+        """Score the net on the check items."""
+        stage, net = self.job.stage, self.state.net.eval()
+        total = count = 0.0
+        for batch in self.checks:
+            weight = terms(stage, batch)
+            batch = send_to_device(batch, self.accelerator.device)
+            if weight:
+                total += score(stage, *compare(stage, net, batch)) * weight
+                count += weight
+        self._training_mode()
+        return total / count if count else math.nan
+
+    @torch.no_grad()
+    def _strip(self, epoch: int) -> None:
+        """Write a strip of the first check items: input, maps, output, truth."""
+        stage, net = self.job.stage, self.state.net.eval()
+        rows: list[list[torch.Tensor]] = []
+        for batch in self.checks:
+            if len(rows) < STRIP_ROWS:
+                rows += panels(stage, net, send_to_device(batch, self.accelerator.device))
+        sheet = strip_of(rows[:STRIP_ROWS])
+        name = f"step-{self.step:07d}" if self.job.strip_every else f"epoch-{epoch + 1:03d}"
+        save_strip(self.job.folder / "samples" / f"{name}.png", sheet)
+        if self.board:
+            self.board.strip(sheet, self.step)
+        self._training_mode()
