@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from bradcn_nb.bench_loading import loading_programs
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.losses import stage_loss
 from bradcn_nb.memory import return_freed_blocks
@@ -44,7 +45,7 @@ NETS = {  # net, (height, width), yardstick
     "depth-net": (DepthNet, (512, 768), "original"),
     "depth-net-384": (DepthNet, (384, 384), "transformers"),
 }
-BENCHMARKS = ("peak", *NETS, "checkpointing")
+BENCHMARKS = ("peak", *NETS, "checkpointing", "loading")
 QUICK_SIZE = (64, 96)
 STATUS = Path("/proc/self/status")
 
@@ -76,13 +77,17 @@ def run(
         "torch": torch.__version__,
         "mode": "quick" if quick else "full",
     }
-    if chosen != ["checkpointing"]:
+    if {"peak", *NETS} & {*chosen}:
         product = _peak(results, repeats, (1024,) if quick else (2048, 3072, 4096), progress)
     for name in chosen:
         if name in NETS:
             _contest(name, product, results, repeats, quick, progress)
         elif name == "checkpointing":
             _checkpointing(results, "mini" if quick else "paper", progress)
+        elif name == "loading":
+            record = results["loading"] = {}
+            with loading_programs(record, quick) as programs:
+                take_turns(programs, repeats, record["seconds"], title=name, progress=progress)
 
 
 def take_turns(

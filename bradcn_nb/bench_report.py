@@ -19,7 +19,8 @@ def finished(results: Mapping[str, Any]) -> dict[str, Any]:
 
     "peak" gains `gflops`, the best of all runs; a net gains `median_s`, `ratio` (see `ratio`) and
     `rates`: GFLOP/s and the share of the peak, both medians over the rounds, where `work_of` says
-    whose MACs were counted; "checkpointing" gains `ratio`, the peak memory with it over that without.
+    whose MACs were counted; "checkpointing" gains `ratio`, the peak memory with it over that without; "loading" gains `per_second`,
+    pictures by program, and `ratio`, the time of opening and resizing over that of prepared files.
     """
     whole: dict[str, Any] = {}
     for name, record in results.items():
@@ -30,6 +31,9 @@ def finished(results: Mapping[str, Any]) -> dict[str, Any]:
             derived = _rates_of_products(runs)
         elif "macs" in record:
             derived = _verdict(record)
+        elif name == "loading":
+            rates = {way: record["pictures"] / median(seconds) for way, seconds in runs.items()}
+            derived = {"per_second": rates, "ratio": ratio(runs["lanczos"], runs["prepared"])}
         elif len(runs or ()) == 2:
             derived = {"ratio": runs["on"]["peak_bytes"] / runs["off"]["peak_bytes"]}
         else:
@@ -80,6 +84,8 @@ def as_text(whole: Mapping[str, Any]) -> str:
             lines += ["", *_net_lines(name, record)]
         elif "steps" in record:
             lines += ["", *_step_lines(name, record)]
+        elif "per_second" in record:
+            lines += ["", *_loading_lines(name, record)]
     return "\n".join(lines)
 
 
@@ -116,3 +122,23 @@ def _step_lines(name: str, record: Mapping[str, Any]) -> list[str]:
     if "ratio" in record:
         lines.append(f"  peak memory, on / off: {record['ratio']:.2f}")
     return lines
+
+
+def _loading_lines(name: str, record: Mapping[str, Any]) -> list[str]:
+    (height, width), compared, (worst, best) = record["size"], record["ratio"], record["psnr"]
+    low, high = compared["quartiles"]
+    ways = {
+        "prepared": ("prepared files", "prepared"),
+        "originals": ("originals, our reader", "originals"),
+        "lanczos": ("originals, Pillow's Lanczos", "originals"),
+    }
+    rounds = f"{compared['rounds']} round{'s' * (compared['rounds'] > 1)}"
+    lines = [f"{name}: {width}x{height} pixels, {rounds} in turns, one thread"]
+    for way, (words, files) in ways.items():
+        rate, size = record["per_second"][way], record["kilobytes"][files]
+        lines.append(f"  {words:28}{rate:7.1f} pictures/s of {size:.0f} kB each")
+    return lines + [
+        f"  prepared files / Lanczos: {compared['median']:.2f} times the pictures/s "
+        f"(quartiles {low:.2f} to {high:.2f})",
+        f"  prepared pictures beside the exact resize: PSNR {worst:.1f} to {best:.1f} dB",
+    ]

@@ -6,7 +6,15 @@ class BradcnError(Exception):
 
 
 class DataError(BradcnError):
-    """A folder, data set or depth map is missing, broken or not in the layout that is expected."""
+    """A folder, data set or depth map is missing, broken or not in the layout that is expected.
+
+    `kind` names the defect of a file for `data verify`: "missing", "unreadable", "refused", "bits",
+    "empty", "size"; "" for everything else.
+    """
+
+    def __init__(self, message: str, kind: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class PhotoError(BradcnError):

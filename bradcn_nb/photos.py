@@ -40,8 +40,8 @@ class Photo:
 def read_photo(path: str | Path) -> Photo:
     """Read a JPEG, PNG, WebP or TIFF: grey, palette, CMYK, alpha, 8 or 16 bits, any EXIF orientation.
 
-    Colours are taken as sRGB; an RGB profile is passed on, not applied (only CMYK is converted by its
-    own profile). Of an animation the first picture is read. Raises PhotoError for a file that is
+    Colours are taken as sRGB; an RGB profile is passed on, not applied (CMYK and grey are converted
+    by their own profiles). Of an animation the first picture is read. Raises PhotoError for a file that is
     missing, no picture, damaged, smaller than 16 pixels on a side or larger than 150 megapixels.
     """
     path = Path(path)
@@ -269,8 +269,9 @@ def _pixels(path: Path, im: Image.Image) -> np.ndarray:
     """Pixels of everything else as uint8: (H,W,3), or (H,W,4) where the file has transparency."""
     if im.mode in ("I", "F") or im.mode.startswith("I;"):
         raise PhotoError(f"{path}: holds {im.mode} pixels; save it with 8 or 16 bits per channel")
-    if im.mode == "CMYK" and im.info.get("icc_profile"):
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(im.info["icc_profile"]))
+    icc = im.info.get("icc_profile")
+    if icc and icc[16:20] == {"CMYK": b"CMYK", "L": b"GRAY"}.get(im.mode):
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         return np.asarray(
             ImageCms.profileToProfile(im, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
         )

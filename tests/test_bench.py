@@ -137,6 +137,35 @@ def test_peak_memory_of_steps(results):
     assert "on / off: 0.55" in as_text(whole)
 
 
+def test_rates_of_loading(results):
+    results["loading"] = {
+        "size": [512, 768],
+        "pictures": 8,
+        "kilobytes": {"originals": 400.0, "prepared": 200.0},
+        "psnr": [48.0, 51.0],
+        "seconds": {"prepared": [0.1, 0.2], "originals": [0.4, 0.4], "lanczos": [0.4, 1.0]},
+    }
+    found = finished(results)["loading"]
+    assert found["per_second"]["originals"] == pytest.approx(20.0)
+    assert found["ratio"]["median"] == pytest.approx(4.5)  # of 4 and 5, round by round
+    text = as_text(finished(results))
+    assert "4.50 times the pictures/s" in text and "PSNR 48.0 to 51.0 dB" in text
+    results["loading"]["seconds"]["prepared"] = []
+    assert "loading" not in finished(results)
+
+
+def test_quick_loading_reads_the_same_pictures_three_ways(capsys):
+    results = {}
+    threads = torch.get_num_threads()
+    bench.run(["loading"], results, quick=True, progress=False)
+    record = finished(results)["loading"]
+    assert torch.get_num_threads() == threads and "peak" not in results
+    assert record["pictures"] == 4 and record["size"] == [64, 96]
+    assert 42 < record["psnr"][0] <= record["psnr"][1] < 60
+    assert all(len(runs) == 1 and runs[0] > 0 for runs in record["seconds"].values())
+    assert "loading: 96x64 pixels, 1 round in turns" in as_text(finished(results))
+
+
 def test_different_outputs_are_not_timed():
     wanted = torch.tensor([0.0, 2.0, 4.0])
     assert bench.difference("net", wanted + 2e-4, wanted) == pytest.approx(5e-5, rel=1e-2)

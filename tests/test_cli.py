@@ -88,19 +88,6 @@ def test_unknown_stage_and_missing_nets(tmp_path, capsys):
     assert "--run" in fails(capsys, "labels")
 
 
-def test_data_check(tmp_path, capsys):
-    root = write_ebb(tmp_path / "ebb", 2, 1)
-    assert main(["data", "check", str(root), "--quiet"]) == 0
-    assert "EBB! train pairs: 2" in capsys.readouterr().out
-    (tmp_path / "other").mkdir()
-    assert "neither" in fails(capsys, "data", "check", tmp_path / "other")
-    assert "no such folder" in fails(capsys, "data", "check", tmp_path / "none")
-    (root / "bokeh" / "1.png").write_bytes(b"text")
-    assert main(["data", "check", str(root), "--quiet"]) == 2
-    out, err = capsys.readouterr()
-    assert "1.png" in out and len(err.splitlines()) == 1
-
-
 def test_evaluate_prints_one_json_object(tmp_path, weights, capsys):
     root = write_ebb(tmp_path / "ebb", 1, 2)
     common = ["evaluate", "--weights", str(weights / "mini.safetensors"), "--ebb", str(root)]

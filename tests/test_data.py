@@ -142,8 +142,6 @@ def test_ebb_damaged_files_are_named(tmp_path):
         with pytest.raises(DataError) as error:
             ebb[index]
         one_line(error, str(path))
-    problems = data.verify(ebb, progress=False)
-    assert len(problems) == 3 and "30x24" in problems[0] and str(cut) in problems[1]
 
 
 def test_ebb_truncated_jpeg_and_duplicate_number(tmp_path):
@@ -207,6 +205,107 @@ def test_sun_splits_are_random_disjoint_and_repeatable(tmp_path):
     assert set(ids("train", seed=1)) != set(ids("train"))
 
 
+# Names of frames as SUN RGB-D has them.
+NAMES = {
+    "kv1/NYUdata/NYU0001": "kv1/NYUdata",
+    "kv1/b3dodata/img_0063": "kv1/b3dodata",
+    "kv2/kinect2data/001599_2014-06-20_11-16-00_260595134347_rgbf000071-resize": "2014-06-20",
+    "kv2/kinect2data/000417_long_2014-06-09_22-31-57_260595134347_rgbf000657-resize": "2014-06-09",
+    "kv2/kinect2data/000130_2014-04-11_17-21-46-RobotInRoom_094959634447_rgbf000614-resize": "2014-04-11",
+    "kv2/align_kv2/2014-12-18_11-31-54_260595134347": "2014-12-18",
+    "xtion/xtion_align_data/2014_12_18_12_3_40": "2014-12-18",
+    "realsense/shr/2014_12_18-11_33_49-1311000073": "2014-12-18",
+    "realsense/lg/2014_10_21-17_23_01-1311000073": "2014-10-21",
+    "xtion/sun3ddata/mit_w85_basement/wg_big_lounge_1/0000004-000000100548": "xtion/sun3ddata/mit_w85_basement",
+    "xtion/sun3ddata/mit_w85_basement/wg_laundary_1/0001425-000047752573": "xtion/sun3ddata/mit_w85_basement",
+    "kv1/rooms/0008": "kv1/rooms/0008",
+}  # fmt: skip
+
+
+def test_scenes_by_the_names_of_sun_rgbd():
+    assert {name: data.scene_of(name) for name in NAMES} == NAMES
+    assert [name for name in NAMES if data.is_nyu(name)] == ["kv1/NYUdata/NYU0001"]
+
+
+def videos(count=40, frames=9):
+    """Frames of videos, of two days of pictures, and of NYUv2."""
+    names = [
+        f"xtion/sun3ddata/place{p:02}/video{f % 2}/{f:07}"
+        for p in range(count)
+        for f in range(frames)
+    ]
+    names += [f"kv2/align_kv2/2014-12-{d}_11-{m:02}-54_1" for d in (17, 18) for m in range(30)]
+    return names + [f"kv1/NYUdata/NYU{n:04}" for n in range(1, 101)]
+
+
+def test_the_random_split_leaks_and_the_split_by_scene_does_not():
+    names, counts = videos(), (300, 60)
+    drawn = data.draw(names, counts, seed=0)
+    assert len(data.leaks(**drawn)) > 50 and any(map(data.is_nyu, drawn["test"]))
+    for seed in range(5):
+        drawn = data.draw(names, counts, seed, "scene")
+        assert [len(drawn[split]) for split in ("train", "test")] == [300, 60]
+        assert data.leaks(**drawn) == [] and not any(map(data.is_nyu, sum(drawn.values(), [])))
+        assert not {*map(data.scene_of, drawn["train"])} & {*map(data.scene_of, drawn["test"])}
+        # As many scenes test as training can spare, not the few that just make up the number.
+        assert len({*map(data.scene_of, drawn["test"])}) > 60 / 9
+        assert drawn == data.draw(reversed(names), counts, seed, "scene")
+
+
+def test_splits_that_cannot_be_drawn():
+    names = videos()
+    for counts, scheme, words in (
+        ((500, 21), "random", "520 frames, but 500 [+] 21"),
+        ((400, 30), "scene", "420 frames outside of NYUv2"),
+        ((419, 1), "scene", "0 frames in scenes that training can spare"),
+        ((3, 1), "sensor", "'sensor'; use random or scene"),
+    ):
+        with pytest.raises(DataError, match=words):
+            data.draw(names, counts, 0, scheme)
+
+
+def test_sun_reads_either_split_and_lists_nyu(tmp_path):
+    make_sun(tmp_path, 12)  # 3 frames of each sensor; those of kv1 are NYUv2's
+    random = {s: data.SUNRGBD(tmp_path, s, (8, 4)) for s in ("train", "test")}
+    overlap = [*random["train"].overlap_with_nyu, *random["test"].overlap_with_nyu]
+    assert sorted(overlap) == [f"kv1/NYUdata/frame{k:02}" for k in (0, 4, 8)]
+    by_scene = {s: data.SUNRGBD(tmp_path, s, (6, 3), scheme="scene") for s in ("train", "test")}
+    assert by_scene["train"].overlap_with_nyu == by_scene["test"].overlap_with_nyu == []
+    assert len({*map(data.scene_of, by_scene["test"].ids)}) == 1
+    assert by_scene["test"][0]["depth"].shape == (1, 24, 32)
+
+
+def test_intrinsics_follow_the_resize(tmp_path):
+    make_sun(tmp_path)
+    native = data.SUNRGBD(tmp_path, "train", (6, 0))
+    small = data.SUNRGBD(tmp_path, "train", (6, 0), size=(12, 8))
+    folder = native.frames[native.ids[0]][0].parent.parent
+    (folder / "intrinsics.txt").write_text("529.5 0 16.25\n0 528.5 11.5\n0 0 1 ")
+    np.testing.assert_array_equal(
+        native.intrinsics(0), [[529.5, 0, 16.25], [0, 528.5, 11.5], [0, 0, 1]]
+    )
+    # A point in space falls on the same place of the picture: half the rows, a quarter of the columns.
+    point = np.array([0.02, -0.01, 1.0])
+    x, y, _ = native.intrinsics(0) @ point
+    np.testing.assert_allclose(
+        small.intrinsics(0) @ point, [(x + 0.5) / 4 - 0.5, (y + 0.5) / 2 - 0.5, 1], rtol=1e-12
+    )
+    for text in (
+        "1 2 3",
+        "a b c d e f g h i",
+        "0 0 1 0 1 1 0 0 1",
+        "1 0 1 0 1 1 0 0 2",
+        "nan " * 9,
+    ):
+        (folder / "intrinsics.txt").write_text(text)
+        with pytest.raises(DataError) as error:
+            native.intrinsics(0)
+        one_line(error, str(folder / "intrinsics.txt"), "3x3")
+    with pytest.raises(DataError) as error:
+        native.intrinsics(1)
+    one_line(error, "intrinsics.txt", "missing")
+
+
 def test_sun_kind_and_fingerprint(tmp_path):
     raw = data.SUNRGBD(make_sun(tmp_path), "train", (5, 1), kind="depth")
     assert data.SUNRGBD(tmp_path, "test", (5, 1), kind="depth").fingerprint() == raw.fingerprint()
@@ -227,10 +326,13 @@ def test_sun_bad_folders(tmp_path):
     with pytest.raises(DataError) as error:
         data.SUNRGBD(tmp_path, "train", (5, 2))
     one_line(error, "6 frames", "5 + 2")
-    shutil.rmtree(tmp_path / "kv1/NYUdata/frame00/depth_bfx")
-    with pytest.raises(DataError) as error:
-        data.SUNRGBD(tmp_path, "train", (5, 1))
-    one_line(error, "frame00")
+    (tmp_path / "kv1/NYUdata/frame00/image/._0.jpg").write_bytes(b"left by a file manager")
+    data.SUNRGBD(tmp_path, "train", (5, 1))
+    for folder in ("image", "depth_bfx"):
+        shutil.rmtree(tmp_path / "kv1/NYUdata/frame00" / folder)
+        with pytest.raises(DataError) as error:
+            data.SUNRGBD(tmp_path, "train", (5, 1))
+        one_line(error, "frame00")
 
 
 def test_sun_bad_depth_files_are_named(tmp_path):
@@ -272,12 +374,62 @@ def test_scenes_are_views_of_consecutive_seeds(monkeypatch):
     assert float(items[0]["depth"][0, 0].abs().max()) == 0
 
 
+def test_a_transform_moves_image_depth_and_mask_together(tmp_path):
+    from torchvision import tv_tensors
+    from torchvision.transforms import v2
+
+    make_sun(tmp_path, 1)
+    frame = next(tmp_path.glob("kv1/NYUdata/*"))
+    index = np.arange(24 * 32).reshape(24, 32)  # what picture and depth say where they came from
+    rgb = np.stack([index % 256, index // 256, 0 * index], axis=2).astype(np.uint8)
+    Image.fromarray(rgb).save(next(frame.glob("image/*")))
+    depth = np.where(index % 7, (index + 500) / 1000, 0)
+    Image.fromarray(data.encode_depth(depth)).save(next(frame.glob("depth_bfx/*")))
+
+    def source(item):
+        """Where each pixel of the item came from, by its picture; its depth and mask must agree."""
+        red, green, _ = (item["image"] * 255).round().int()
+        place = (red + 256 * green)[None]
+        assert torch.equal(item["mask"], place % 7 > 0)
+        known = torch.where(item["mask"], (place + 500) / 1000, 0)
+        torch.testing.assert_close(torch.as_tensor(item["depth"]), known, atol=1e-5, rtol=0)
+        return place[0]
+
+    plain = data.SUNRGBD(tmp_path, "train", (1, 0))
+    item = plain[0]
+    assert isinstance(item["image"], tv_tensors.Image) and isinstance(item["id"], str)
+    assert isinstance(item["depth"], tv_tensors.Mask) and isinstance(item["mask"], tv_tensors.Mask)
+    torch.manual_seed(0)
+    whole = source(item)
+    assert torch.equal(source(v2.RandomHorizontalFlip(p=1)(item)), whole.flip(-1))
+    assert source(v2.RandomCrop((10, 12))(item)).shape == (10, 12)
+    turned = source(v2.RandomRotation((90, 90), expand=True)(item))
+    assert torch.equal(turned, whole.rot90(1))
+    seed = next(seed for seed in range(9) if data.flips(seed, 0, 0))
+    flipped = data.SUNRGBD(tmp_path, "train", (1, 0), flip=True, seed=seed)[0]
+    assert torch.equal(source(flipped), whole.flip(-1))
+    halved = v2.Resize((12, 16))(item)
+    assert set(halved["depth"].unique().tolist()) <= set(item["depth"].unique().tolist())
+
+
 def test_items_make_batches(tmp_path):
     loader = torch.utils.data.DataLoader(
         data.SUNRGBD(make_sun(tmp_path), "train", (6, 0), size=(8, 12), flip=True), batch_size=4
     )
     batch = next(iter(loader))
     assert batch["image"].shape == (4, 3, 8, 12) and len(batch["id"]) == 4
+
+
+def test_names_with_spaces_and_foreign_letters(tmp_path):
+    root = make_ebb(tmp_path / "Fotos übers Jahr – 写真")
+    assert len([*data.EBB(root)]) == 3
+    sun = make_sun(tmp_path / "SUN RGB-D ü")
+    (sun / "kv1/NYUdata/frame00").rename(sun / "kv1/NYUdata/größerer Raum 部屋")
+    for folder in sun.glob("kv1/NYUdata/größerer*/*"):
+        for path in folder.iterdir():
+            path.rename(folder / f"bild 図 1{path.suffix}")
+    frames = [*data.SUNRGBD(sun, "train", (6, 0))]
+    assert "kv1/NYUdata/größerer Raum 部屋" in [frame["id"] for frame in frames]
 
 
 @real_samples

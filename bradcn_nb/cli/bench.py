@@ -11,6 +11,7 @@ BENCHMARKS = {  # name: what `bench` measures under it
     "depth-net": "the Depth Prediction Net beside DPT-Hybrid as its authors wrote it, 768x512",
     "depth-net-384": "the same beside the DPT-hybrid of transformers, 384x384",
     "checkpointing": "peak memory of one training step, with and without checkpointing",
+    "loading": "reading prepared pictures beside opening and resizing the originals",
 }
 
 
@@ -31,7 +32,8 @@ def add(group) -> None:
         + "\n".join(f"  {name:15}{what}" for name, what in BENCHMARKS.items()),
         "  python -m bradcn_nb bench\n"
         "  python -m bradcn_nb bench render-net depth-net --repeats 15 --json bench.json\n"
-        "  python -m bradcn_nb bench checkpointing --threads 4",
+        "  python -m bradcn_nb bench checkpointing --threads 4\n"
+        "  python -m bradcn_nb bench loading",
     )
     # Not by `choices`, which before Python 3.12 refuses that no name is given.
     parser.add_argument(

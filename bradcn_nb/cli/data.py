@@ -1,19 +1,26 @@
-"""`data`: make the mini sets, check a folder."""
+"""`data`: make the mini sets, verify a download, prepare it for training."""
 
 import argparse
 from pathlib import Path
 
-from bradcn_nb.cli.common import command, natural
+from bradcn_nb.cli.common import Parser, command, natural, picture_size
 from bradcn_nb.errors import DataError
+from bradcn_nb.presets import PRESETS, preset
+
+SETS = {"ebb": "EBB!", "sunrgbd": "SUN RGB-D"}
 
 
 def add(group) -> None:
     """Add the command to `group`."""
-    text = "Make the bundled mini data sets again, or check a folder of EBB! or SUN RGB-D."
-    examples = (
-        "  python -m bradcn_nb data make --out data\n  python -m bradcn_nb data check /data/EBB"
+    parser = command(
+        group,
+        "data",
+        None,
+        "Make the bundled mini data sets; verify a download of EBB! or SUN RGB-D; prepare it.",
+        "  python -m bradcn_nb data make --out data\n"
+        "  python -m bradcn_nb data verify ebb /data/EBB\n"
+        "  python -m bradcn_nb data prepare sunrgbd /data/SUNRGBD --out /data/sun-768",
     )
-    parser = command(group, "data", None, text, examples)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     make = command(
         actions,
@@ -32,16 +39,47 @@ def add(group) -> None:
     )
     make.add_argument("--out", type=Path, default=Path("data"), help="folder; default: data")
     make.add_argument("--quiet", action="store_true", help="no progress bars")
-    check = command(
+    verify = command(
         actions,
-        "check",
-        check_data,
-        "Tell what a folder holds and open every file in it; exit status 2 if any is damaged.",
-        "  python -m bradcn_nb data check data/mini-ebb\n"
-        "  python -m bradcn_nb data check /data/SUNRGBD",
+        "verify",
+        verify_data,
+        "Say what a download holds, lacks and has damaged.\nDecodes every file. Exit status 2 if a\n"
+        "training could not start or would fail on a file; 0 otherwise, with warnings.",
+        "  python -m bradcn_nb data verify ebb /data/EBB\n"
+        "  python -m bradcn_nb data verify sunrgbd /data/SUNRGBD --json found.json\n"
+        "  python -m bradcn_nb data verify sunrgbd /data/SUNRGBD --nyu\n"
+        "  python -m bradcn_nb data verify sunrgbd data/mini-sun --preset mini",
     )
-    check.add_argument("path", type=Path, help="folder in the layout of EBB! or of SUN RGB-D")
-    check.add_argument("--quiet", action="store_true", help="no progress bars")
+    _add_source(verify)
+    verify.add_argument("--nyu", action="store_true", help="list SUN RGB-D's frames from NYUv2")
+    verify.add_argument("--json", type=Path, metavar="OUT", help="file for all of it as well")
+    prepare = command(
+        actions,
+        "prepare",
+        prepare_data,
+        "Write a resized copy at the training size; goes on where it was stopped.\nTraining then reads\n"
+        "small files: name the copy with --ebb or --sun. Judging (`evaluate`) needs the originals.\n"
+        "Bad items are left out and named; exit status 2 if there were any.",
+        "  python -m bradcn_nb data prepare ebb /data/EBB --out /data/ebb-768\n"
+        "  python -m bradcn_nb data prepare sunrgbd /data/SUNRGBD --out /data/sun-384 --preset colab\n"
+        "  python -m bradcn_nb data prepare ebb /data/EBB --out /data/ebb-480 --size 480,320",
+    )
+    _add_source(prepare)
+    prepare.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    prepare.add_argument(
+        "--size", type=picture_size, metavar="W,H", help="pixels; default: the preset's in training"
+    )
+    prepare.add_argument(
+        "--kind", default="depth_bfx", choices=("depth_bfx", "depth"), help="SUN RGB-D's depth"
+    )
+
+
+def _add_source(parser: Parser) -> None:
+    parser.add_argument("set", choices=SETS, help=" or ".join(f"{k}: {v}" for k, v in SETS.items()))
+    parser.add_argument("path", type=Path, metavar="PATH", help="folder of the data set")
+    parser.add_argument("--preset", choices=PRESETS, default="paper", help="default: paper")
+    parser.add_argument("--jobs", type=natural, metavar="N", help="processes; default: one a core")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
 def make_data(options: argparse.Namespace) -> None:
@@ -52,31 +90,67 @@ def make_data(options: argparse.Namespace) -> None:
     print(f"{options.out}: mini-ebb and mini-sun are made")
 
 
-def check_data(options: argparse.Namespace) -> None:
-    """Handle `data check`; raises DataError if the folder is of no known layout or has damaged files."""
-    from bradcn_nb.data import EBB, SUN_SENSORS, SUNRGBD, verify
+def verify_data(options: argparse.Namespace) -> None:
+    """Handle `data verify`; an interruption prints what was found. DataError if training cannot start."""
+    import json
 
-    path, sets = options.path, []
-    if not path.is_dir():
-        raise DataError(f"{path}: no such folder")
-    if (path / "original").is_dir() or (path / "bokeh").is_dir():
-        sets = [(f"EBB! {split} pairs", EBB(path, split)) for split in ("train", "test")]
-    elif any((path / sensor).is_dir() for sensor in SUN_SENSORS):
-        count = len(SUNRGBD(path, "train", (1, 0)).frames)
-        sets = [("SUN RGB-D frames", SUNRGBD(path, "train", (count, 0)))]
-    else:
+    from bradcn_nb.data.findings import Report, compact
+    from bradcn_nb.data.verify import verify_ebb
+    from bradcn_nb.data.verify_sun import verify_sun
+    from bradcn_nb.files import write_atomically
+
+    chosen, path = preset(options.preset), options.path
+    report = Report(SETS[options.set], str(path))
+    settings = {"jobs": options.jobs, "progress": not options.quiet}
+    try:
+        if options.set == "ebb":
+            verify_ebb(path, report, **settings)
+        else:
+            verify_sun(path, report, chosen.data.sun_counts, chosen.seed, **settings)
+    finally:
+        if report.items:
+            print(report.as_text())
+            for part, names in report.nyu.items() if options.nyu else ():
+                print(f"NYUv2's, {part} ({len(names)}): {compact(names)}")
+            if options.json:
+                text = json.dumps(report.as_json(), indent=2, ensure_ascii=False)
+                write_atomically(options.json, text.encode() + b"\n")
+    if not report.can_train:
         raise DataError(
-            f"{path}: neither EBB! (original/, bokeh/) nor SUN RGB-D ({'/, '.join(SUN_SENSORS)}/)"
+            f"{path}: training with preset {chosen.name} cannot start, or would fail on a file; mend "
+            "what is listed above"
         )
-    damaged = 0
-    for name, dataset in sets:
-        problems = verify(dataset, progress=not options.quiet)
-        damaged += len(problems)
-        absent = len(getattr(dataset, "absent", []))
-        print(
-            f"{name}: {len(dataset)}" + (f" ({absent} of the real set are absent)" * bool(absent))
+    print("training can start")
+
+
+def prepare_data(options: argparse.Namespace) -> None:
+    """Handle `data prepare`; raises DataError at the end if there were bad items."""
+    from bradcn_nb.data.prepare import amount, prepare
+
+    data = preset(options.preset).data
+    scale = data.truth_scale if options.set == "ebb" else 1
+    size = options.size or (data.train_size[0] * scale, data.train_size[1] * scale)
+    try:
+        outcome = prepare(
+            options.set,
+            options.path,
+            options.out,
+            size,
+            kind=options.kind,
+            jobs=options.jobs,
+            progress=not options.quiet,
+            say=lambda text: print(text, flush=True),
         )
-        for problem in problems:
-            print(f"  {problem}")
-    if damaged:
-        raise DataError(f"{path}: {damaged} damaged items; restore the files named above")
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{options.out}: stopped; the same command goes on") from None
+    print(
+        f"{options.out}: {outcome.made} made, {outcome.kept} kept from before, {len(outcome.bad)} bad; "
+        f"{amount(outcome.bytes)} in all"
+    )
+    for error in outcome.bad.values():
+        print(f"  left out: {error}")
+    if outcome.bad:
+        raise DataError(
+            f"{options.path}: {len(outcome.bad)} bad items were left out; mend the files above and run "
+            "it again, or train without them"
+        )

@@ -2,9 +2,10 @@
 
 Every reader is deterministic: item `index` of epoch `epoch` is a pure function of the files, the
 seed, the epoch and the index, so that an interrupted training can be resumed bit for bit.
+The command line's `data verify` and `data prepare` are the modules `verify`, `verify_sun`, `prepare`.
 """
 
-from bradcn_nb.data.base import FileDataset, flips, verify
+from bradcn_nb.data.base import FileDataset, flips
 from bradcn_nb.data.ebb import EBB, EBB_SPLITS
 from bradcn_nb.data.files import (
     decode_depth,
@@ -17,24 +18,29 @@ from bradcn_nb.data.files import (
 )
 from bradcn_nb.data.generated import Scenes
 from bradcn_nb.data.maps import MappedEBB, MapStack
-from bradcn_nb.data.sunrgbd import SUN_SENSORS, SUNRGBD
+from bradcn_nb.data.splits import draw, is_nyu, leaks, scene_of
+from bradcn_nb.data.sunrgbd import SUN_KINDS, SUN_SENSORS, SUNRGBD
 
 __all__ = [
     "EBB",
     "EBB_SPLITS",
     "SUNRGBD",
+    "SUN_KINDS",
     "SUN_SENSORS",
     "FileDataset",
     "MapStack",
     "MappedEBB",
     "Scenes",
     "decode_depth",
+    "draw",
     "encode_depth",
     "flips",
+    "is_nyu",
+    "leaks",
     "read_depth",
     "read_picture",
     "resize_nearest",
     "resize_picture",
+    "scene_of",
     "to_tensor",
-    "verify",
 ]

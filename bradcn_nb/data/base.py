@@ -1,4 +1,4 @@
-"""What all data sets share: mirroring without random state, the memory cache, verification."""
+"""What all data sets share: mirroring without random state, the memory cache, typed items."""
 
 import hashlib
 from typing import Any
@@ -6,10 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
 from bradcn_nb.data.files import to_tensor
-from bradcn_nb.errors import DataError
 
 
 def flips(seed: int, epoch: int, index: int) -> bool:
@@ -28,6 +26,10 @@ class FileDataset(Dataset[dict[str, Any]]):
     `set_epoch` before each epoch. `cache` keeps every decoded item in memory at its final size
     (pictures as uint8), for the small sets; use it with `num_workers=0`, since each worker would
     fill a cache of its own.
+
+    Items are dicts whose tensors are typed for torchvision's transforms v2: pictures as `Image`, maps
+    as `Mask`, which is never interpolated. So a transform of an item moves picture, depth and mask
+    together. The project's own mirroring is one of them; it draws nothing at random.
     """
 
     def __init__(self, flip: bool, seed: int, cache: bool) -> None:
@@ -57,28 +59,24 @@ class FileDataset(Dataset[dict[str, Any]]):
         item = self._cache[index] if index in self._cache else self.read(index)
         if self.cached:
             self._cache[index] = item
-        return {key: _tensor(value) for key, value in item.items()}
+        return {key: _typed(value) for key, value in item.items()}
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         item = self.load(index)
         if self.flip and flips(self.seed, self.epoch, index):
-            item = {k: v.flip(-1) if torch.is_tensor(v) else v for k, v in item.items()}
+            from torchvision.transforms.v2.functional import horizontal_flip
+
+            item = {k: v if isinstance(v, str) else horizontal_flip(v) for k, v in item.items()}
         return item
 
 
-def _tensor(value: Any) -> Any:
-    """Pictures to [0, 1]; maps copied, so that no caller can write into the cache."""
-    if not isinstance(value, np.ndarray):
+def _typed(value: Any) -> Any:
+    """Pictures as Image in [0, 1]; maps as Mask, copied, so that no caller can write into the cache."""
+    from torchvision import tv_tensors  # here: slow to import, and only reading items needs it
+
+    if isinstance(value, str):
         return value
-    return to_tensor(value) if value.dtype == np.uint8 else torch.from_numpy(value.copy())
-
-
-def verify(dataset: FileDataset, progress: bool = True) -> list[str]:
-    """Decode every item of `dataset`; the one-line problems found, in order (empty = sound)."""
-    problems = []
-    for index in tqdm(range(len(dataset)), desc="verify", disable=not progress):
-        try:
-            dataset.load(index)
-        except DataError as error:
-            problems.append(str(error))
-    return problems
+    if value.dtype == np.uint8:
+        # Not by v2's to_dtype: it multiplies by 1/255, whose last bit differs from a division's.
+        return tv_tensors.Image(to_tensor(value))
+    return tv_tensors.Mask(torch.from_numpy(value.copy()))

@@ -1,7 +1,6 @@
 """mini-EBB and mini-SUN: generated scenes, written in the layouts and encodings of the real sets."""
 
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -9,13 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from bradcn_nb.data.ebb import EBB_SPLITS
 from bradcn_nb.data.files import encode_depth
 from bradcn_nb.data.sunrgbd import SUN_SENSORS
 from bradcn_nb.errors import DataError
 from bradcn_nb.files import write_atomically
+from bradcn_nb.parallel import each
 from bradcn_nb.scenes import outdoor_scene, room_scene
 
 EBB_SEED = 1_000_000  # scene of pair N has the seed EBB_SEED + N
@@ -80,10 +79,11 @@ def make(
         ("mini-sun", sun_files, list(SUN_FRAMES)),
     ]
     try:
-        with ProcessPoolExecutor(jobs) as pool:
-            for name, render, ids in sets:
-                done = pool.map(partial(_write, root / name, render), ids, chunksize=4)
-                list(tqdm(done, name, len(ids), disable=not progress))
+        for name, render, ids in sets:
+            for _ in each(
+                partial(_write, root / name, render), ids, jobs, title=name, progress=progress
+            ):
+                pass
     except OSError as error:
         raise DataError(
             f"{root}: cannot be written ({error.strerror}); name another folder"

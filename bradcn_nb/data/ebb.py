@@ -6,8 +6,10 @@ from typing import Any
 
 from bradcn_nb.data.base import FileDataset
 from bradcn_nb.data.files import PICTURES, Size, check_same_size, read_picture, resize_picture
+from bradcn_nb.data.prepared import check_prepared
 from bradcn_nb.errors import DataError
 
+EBB_FOLDERS = ("original", "bokeh")
 EBB_SPLITS = {"train": range(4400), "test": range(4400, 4694)}  # Section IV-A: 4400 / 294
 
 
@@ -19,7 +21,8 @@ class EBB(FileDataset):
     or None for the native size; `truth_scale` makes bokeh that many times as large (ledger:
     mini-truth). `flip`, `seed`, `cache`: see `FileDataset`.
     Source: Section IV-A; ledger: augmentation. Raises DataError if a folder or a partner is
-    missing, the split is empty, a picture is damaged or the sizes of a pair differ.
+    missing, the split is empty, a picture is damaged, the sizes of a pair differ, or `root` was
+    prepared for another size.
     """
 
     def __init__(
@@ -38,8 +41,9 @@ class EBB(FileDataset):
             raise DataError(f"EBB! has no split {split!r}; use 'train' or 'test'")
         self.root, self.split, self.size = Path(root), split, size
         self.truth_size = size and (size[0] * truth_scale, size[1] * truth_scale)
+        check_prepared(self.root, "ebb", self.truth_size)
         ids = EBB_SPLITS[split]
-        sharp, blurred = (self._numbered(name, ids) for name in ("original", "bokeh"))
+        sharp, blurred = (self._numbered(name, ids) for name in EBB_FOLDERS)
         for have, lack, folder in ((sharp, blurred, "bokeh"), (blurred, sharp, "original")):
             alone = sorted(have.keys() - lack.keys())
             if alone:
@@ -57,18 +61,14 @@ class EBB(FileDataset):
 
     def _numbered(self, folder: str, ids: range) -> dict[int, Path]:
         """Number -> file of one folder, restricted to the split's `ids`."""
-        where = self.root / folder
-        if not where.is_dir():
-            raise DataError(f"{where}: folder is missing; EBB! is original/N.jpg and bokeh/N.jpg")
-        found: dict[int, Path] = {}
-        for path in sorted(where.iterdir()):
-            if path.suffix.lower() not in PICTURES or not re.fullmatch("[0-9]+", path.stem):
-                continue
-            number = int(path.stem)
-            if number in found:
-                raise DataError(f"{path}: same number as {found[number].name}; delete one of them")
+        found = {}
+        for number, files in numbered(self.root / folder).items():
             if number in ids:
-                found[number] = path
+                if len(files) > 1:
+                    raise DataError(
+                        f"{files[1]}: same number as {files[0].name}; delete one of them"
+                    )
+                found[number] = files[0]
         return found
 
     @property
@@ -87,3 +87,17 @@ class EBB(FileDataset):
         if self.size is not None:
             image, bokeh = resize_picture(image, self.size), resize_picture(bokeh, self.truth_size)
         return {"image": image, "bokeh": bokeh, "id": str(number)}
+
+
+def numbered(folder: Path) -> dict[int, list[Path]]:
+    """Number -> its files in a folder of EBB!, in order; more than one file is a mistake.
+
+    Raises DataError if there is no such folder.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: folder is missing; EBB! is original/N.jpg and bokeh/N.jpg")
+    found: dict[int, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in PICTURES and re.fullmatch("[0-9]+", path.stem):
+            found.setdefault(int(path.stem), []).append(path)
+    return dict(sorted(found.items()))

@@ -1,5 +1,7 @@
 """Pictures and depth maps: decoding with clear errors, resizing, tensors."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -7,7 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bradcn_nb.errors import DataError
+from bradcn_nb.errors import DataError, PhotoError
+from bradcn_nb.photos import MIN_SIDE, ORIENTATION, read_photo
 
 PICTURES = (".jpg", ".jpeg", ".png")
 
@@ -36,43 +39,111 @@ def encode_depth(metres: np.ndarray) -> np.ndarray:
     return (mm << 3) | (mm >> 13)
 
 
-def _decode(path: Path) -> Image.Image:
-    """The fully decoded picture; a damaged or missing file becomes a DataError that names it."""
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The picture, not decoded yet; whatever fails inside becomes a DataError that names the file."""
     try:
         with Image.open(path) as picture:
-            picture.load()
-            return picture
+            yield picture
     except FileNotFoundError:
-        raise DataError(f"{path}: file is missing; restore it from the data set") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split())
         raise DataError(
-            f"{path}: cannot be decoded ({reason}); replace it with the data set's own file"
+            f"{path}: file is missing; restore it from the data set", kind="missing"
+        ) from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        if getattr(error, "errno", None):  # of the system, not of the file's contents
+            raise DataError(
+                f"{path}: cannot be read ({error.strerror}); check its rights and the disk",
+                kind="unreadable",
+            ) from None
+        reason = " ".join(str(error).replace(str(path), "file").split())
+        raise DataError(
+            f"{path}: cannot be decoded ({reason}); replace it with the data set's own file",
+            kind="unreadable",
         ) from None
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """The picture as uint8 (H, W, 3) sRGB; raises DataError if it is missing or damaged."""
-    return np.array(_decode(path).convert("RGB"))
+def picture_size(path: Path) -> Size:
+    """(height, width) of a picture by its header, as it is stored; raises DataError as reading does."""
+    with _opened(path) as picture:
+        return picture.height, picture.width
+
+
+def read_picture(path: Path, *, upright: bool = True) -> np.ndarray:
+    """The picture as uint8 (H, W, 3) sRGB, turned upright as its EXIF orientation says.
+
+    Grey becomes three equal channels, by its own profile if one is embedded; 16 bits are rounded to
+    8; CMYK is read by its profile; an alpha channel is dropped if all of it is opaque. The profile of
+    an RGB picture is not applied: no other training on EBB! does. With `upright=False` a picture that
+    asks to be turned is refused: a depth map beside it would not be.
+    Raises DataError, with the file's name and the remedy, for a file that is missing or damaged, for
+    transparency, CMYK without a profile, other kinds of pixels, and less than 16 pixels a side.
+    """
+    with _opened(path) as picture:
+        height, width = picture.height, picture.width
+        # Pillow would cut 16 bits to 8; only its recipe for decoding tells that there are 16.
+        deep = picture.format == "PNG" and any("16" in str(tile[3]) for tile in picture.tile)
+        profile = picture.info.get("icc_profile", b"")
+        turned = picture.getexif().get(ORIENTATION, 1) not in (0, 1)  # decodes a PNG
+        grey = picture.mode == "L" and profile[16:20] != b"GRAY"
+        plain = (picture.mode == "RGB" or grey) and "transparency" not in picture.info
+        plain = plain and not deep and not turned
+        picture.load()
+        if plain:
+            pixels = np.array(picture.convert("RGB"))
+        elif picture.mode == "CMYK" and profile[16:20] != b"CMYK":
+            raise _refused(path, "is CMYK without a profile of its own", "save it as RGB")
+    if min(height, width) < MIN_SIDE:
+        raise _refused(path, f"{width}x{height} pixels are too few", "restore the data set's own")
+    if turned and not upright:
+        raise _refused(path, "its EXIF orientation would turn it, but not the depth", "undo it")
+    return pixels if plain else _unusual(path)
+
+
+def _unusual(path: Path) -> np.ndarray:
+    """What the reader of photographs makes of a file, as `read_picture` returns it."""
+    try:
+        photo = read_photo(path)
+    except PhotoError as error:
+        raise DataError(str(error), kind="refused") from None
+    if photo.alpha is not None and photo.alpha.min() < 1:
+        raise _refused(path, "is transparent in places", "flatten it")
+    return np.rint(photo.rgb * 255).astype(np.uint8)
+
+
+def _refused(path: Path, reason: str, remedy: str) -> DataError:
+    return DataError(f"{path}: {reason}; {remedy}", kind="refused")
+
+
+def read_raw_depth(path: Path) -> np.ndarray:
+    """SUN RGB-D's uint16 (H, W) as it is stored, with rotated bits (see `decode_depth`).
+
+    Raises DataError if the file is missing, damaged, not 16-bit grey, or without any measurement.
+    """
+    with _opened(path) as picture:
+        picture.load()
+        if picture.mode not in ("I;16", "I;16B", "I"):
+            raise DataError(
+                f"{path}: depth must be a 16-bit grey PNG, not mode {picture.mode}; "
+                "use SUN RGB-D's own depth files",
+                kind="bits",
+            )
+        raw = np.array(picture).astype(np.uint16)
+    if not raw.any():
+        raise DataError(
+            f"{path}: every depth is 0 (missing); remove this frame from the data set",
+            kind="empty",
+        )
+    return raw
 
 
 def read_depth(path: Path, clip_m: float) -> tuple[np.ndarray, np.ndarray]:
     """Depth (H, W) in metres, float32, clipped at `clip_m`, and its mask (bool, False = missing).
 
     Source: `decode_depth`; the SUN RGB-D toolbox clips at 8 m as well.
-    Raises DataError if the file is missing, damaged, not 16-bit grey, or without any measurement.
+    Raises DataError as `read_raw_depth` does.
     """
-    picture = _decode(path)
-    if picture.mode not in ("I;16", "I;16B", "I"):
-        raise DataError(
-            f"{path}: depth must be a 16-bit grey PNG, not mode {picture.mode}; "
-            "use SUN RGB-D's own depth files"
-        )
-    depth = decode_depth(np.array(picture).astype(np.uint16))
-    mask = depth > 0
-    if not mask.any():
-        raise DataError(f"{path}: every depth is 0 (missing); remove this frame from the data set")
-    return np.minimum(depth, np.float32(clip_m)), mask
+    depth = decode_depth(read_raw_depth(path))
+    return np.minimum(depth, np.float32(clip_m)), depth > 0
 
 
 def resize_picture(picture: np.ndarray, size: Size) -> np.ndarray:
@@ -108,5 +179,6 @@ def check_same_size(first: Path, a: np.ndarray, second: Path, b: np.ndarray) -> 
     if a.shape[:2] != b.shape[:2]:
         raise DataError(
             f"{second}: {b.shape[1]}x{b.shape[0]} pixels, but {first} has "
-            f"{a.shape[1]}x{a.shape[0]}; a pair must have one size, restore both files"
+            f"{a.shape[1]}x{a.shape[0]}; a pair must have one size, restore both files",
+            kind="size",
         )
