@@ -15,7 +15,18 @@ from bradcn_nb.__main__ import main
 from bradcn_nb.models import BRADCN, save_weights
 from bradcn_nb.presets import preset
 
-COMMANDS = ("data", "labels", "train", "evaluate", "render", "summary", "bench")
+COMMANDS = (
+    "data",
+    "convert",
+    "labels",
+    "train",
+    "report",
+    "evaluate",
+    "render",
+    "summary",
+    "estimate",
+    "bench",
+)
 
 
 @pytest.fixture(scope="module")

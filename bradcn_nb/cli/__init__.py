@@ -1,7 +1,18 @@
 """The command line, a module for each command; handlers do the heavy imports, so `--help` is instant."""
 
 from bradcn_nb import __version__
-from bradcn_nb.cli import bench, data, evaluate, labels, render, summary, train
+from bradcn_nb.cli import (
+    bench,
+    convert,
+    data,
+    estimate,
+    evaluate,
+    labels,
+    render,
+    report,
+    summary,
+    train,
+)
 from bradcn_nb.cli.common import Parser
 
 
@@ -14,6 +25,17 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     chosen = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (data, labels, train, evaluate, render, summary, bench):
+    for module in (
+        data,
+        convert,
+        labels,
+        train,
+        report,
+        evaluate,
+        render,
+        summary,
+        estimate,
+        bench,
+    ):
         module.add(chosen)
     return parser
