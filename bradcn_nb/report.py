@@ -193,6 +193,11 @@ def draw(logs: list[StageLog]) -> Figure:
 def _draw_stage(axes, log: StageLog, colour: str) -> None:
     step, loss, window = log.columns["step"], log.columns["loss"], window_of(log)
     raw, check, rate = axes
+    if not log.rows:
+        raw.set_title(f"{log.name}: no step yet")
+        for axis in axes:
+            axis.axis("off")
+        return
     raw.plot(step, loss, color=colour, alpha=0.3, linewidth=0.6, marker=_mark(log.rows))
     raw.plot(step, smoothed(loss, window), color=colour)
     finite = loss[np.isfinite(loss)]
@@ -215,9 +220,8 @@ def _draw_stage(axes, log: StageLog, colour: str) -> None:
         rate.plot(step, log.columns["lr"], color=colour, marker=_mark(log.rows))
         rate.set_ylim(bottom=0)
         rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
-    if log.rows:
-        for axis in axes:  # equal steps stand below each other
-            axis.set_xlim(min(0, step[0]), max(step[-1], 1) * 1.02)
+    for axis in axes:  # equal steps stand below each other
+        axis.set_xlim(0, step[-1] * 1.02)
 
 
 def _mark(points: int) -> str:
