@@ -14,6 +14,7 @@ on fake tensors, as in `summary`, and four things are counted:
 Half precision is counted under autocast to bfloat16, with the CPU's list of what is cast.
 """
 
+import gc
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -115,8 +116,10 @@ def count_step(
         for part in stage.frozen:
             getattr(net, part).requires_grad_(False)
         batch, loss_of = _batch(preset, stage, size), stage_loss(stage)
-        alive, traffic, macs = _counters(net)
+        alive, traffic, macs = _counters(net, collect=checkpointing)
         with ExitStack() as modes:
+            modes.callback(gc.unfreeze)
+            gc.freeze()  # what is there already need not be searched again and again
             for mode in (alive, traffic, macs):
                 modes.enter_context(mode)
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
@@ -154,8 +157,8 @@ def _full(tensor: Tensor | None) -> Tensor | None:
     return tensor.float() if tensor is not None and tensor.is_floating_point() else tensor
 
 
-def _counters(net: nn.Module) -> tuple[Alive, _Traffic, FlopCounterMode]:
-    return Alive(net), _Traffic(), FlopCounterMode(display=False, custom_mapping=UNLISTED)
+def _counters(net: nn.Module, collect: bool = False) -> tuple[Alive, _Traffic, FlopCounterMode]:
+    return Alive(net, collect), _Traffic(), FlopCounterMode(display=False, custom_mapping=UNLISTED)
 
 
 def _result(net: nn.Module, alive: Alive, traffic: _Traffic, macs: FlopCounterMode) -> StepCount:

@@ -13,6 +13,7 @@ keep the same activations up to a few small statistics.
   needs for itself while it runs are in neither.
 """
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -52,11 +53,13 @@ class NetSummary:
 class Alive(TorchDispatchMode):
     """While it is entered, remember the most bytes that tensors made since then held at one time.
 
-    `ignored`: a net whose parameters do not count. `peak` is the result, in bytes.
+    `ignored`: a net whose parameters do not count. `peak` is the result, in bytes. `collect`: look for
+    cyclic garbage before each new peak, slowly; under checkpointing the watching itself makes some.
     """
 
-    def __init__(self, ignored: nn.Module):
+    def __init__(self, ignored: nn.Module, collect: bool = False):
         super().__init__()
+        self.collect = collect
         self.ignored = _storages(ignored)
         self.alive: dict[StorageWeakRef, int] = {}
         self.held = 0  # what `alive` sums up to, the dead since the last look included
@@ -72,10 +75,17 @@ class Alive(TorchDispatchMode):
                     self.held += storage.nbytes() - self.alive.get(ref, 0)
                     self.alive[ref] = storage.nbytes()
         if self.held > self.peak:  # else no new peak, whoever has died: the slow look is not needed
-            self.alive = {ref: size for ref, size in self.alive.items() if not ref.expired()}
-            self.held = sum(self.alive.values())
+            self._look()
+            if self.collect and self.held > self.peak:
+                gc.collect()
+                self._look()
             self.peak = max(self.peak, self.held)
         return result
+
+    def _look(self) -> None:
+        """Drop the dead from `alive`."""
+        self.alive = {ref: size for ref, size in self.alive.items() if not ref.expired()}
+        self.held = sum(self.alive.values())
 
 
 def _storages(net: nn.Module) -> set[StorageWeakRef]:
