@@ -117,7 +117,7 @@ def make_net(preset: Preset, stage: Stage, init: dict[str, Path]) -> torch.nn.Mo
     """Build the stage's net and load the weights that `init` names ("depth", "adcn", "bradcn", "render").
 
     A whole BRADCN starts from `bradcn` if given (stage 2b), else from `depth` and `adcn` (stage 2a), and
-    from `render` if that is given, too; otherwise its Render Net starts from random weights.
+    from `render` if that is given, too (ledger id "render-start").
     Raises WeightsError for a foreign file and RunError when a net is missing.
     """
     if stage.net != "bradcn":
