@@ -101,13 +101,13 @@ print(f"{'in all':8} {sum(steps(paper).values()):8,}")
 # ## The road, in commands
 #
 # ```text
-# EBB!       register, download  ->  data verify  ->  data prepare ------------+
-# SUN RGB-D  download            ->  data verify  ->  data prepare --+         |
-# DPT, BRViT download            ->  convert ----------------+       |         |
-#                                                            v       v         v
-#                                     labels (Eq. 2)  ->  stage 1  ->  stage 2a  ->  stage 2b
-#                                                                                      |
-#                                                        report, evaluate, render  <---+
+# SUN RGB-D   data verify -> data prepare --+
+# DPT         convert --------------------+-+-> labels -> stage 1 --+
+#                                         |                         |
+# EBB!        data verify -> data prepare-+---+                     |
+# BRViT       convert --------------------+---+---------------------+
+#                                                                   v
+#             report, evaluate, render <--- stage 2b <--------- stage 2a
 # ```
 #
 # ### The data
@@ -118,9 +118,11 @@ print(f"{'in all':8} {sum(steps(paper).values()):8,}")
 # **SUN RGB-D** is one archive. It has a folder for each of four sensors, and in it, some levels down, a folder for each frame:
 #
 # ```text
-# EBB/original/0.jpg   EBB/bokeh/0.jpg          SUNRGBD/kv1/NYUdata/NYU0001/image/NYU0001.jpg
-# EBB/original/1.jpg   EBB/bokeh/1.jpg                                      depth/NYU0001.png
-# ...                                                                       depth_bfx/NYU0001.png
+# EBB/original/0.jpg    SUNRGBD/kv1/NYUdata/NYU0001/image/NYU0001.jpg
+# EBB/bokeh/0.jpg                                   depth/NYU0001.png
+# EBB/original/1.jpg                                depth_bfx/NYU0001.png
+# EBB/bokeh/1.jpg       SUNRGBD/kv1/NYUdata/NYU0002/image/NYU0002.jpg
+# ...                   ...
 # ```
 #
 # A download of ten thousand files is rarely whole. So look before you train: `verify` names what is missing and
@@ -130,8 +132,8 @@ print(f"{'in all':8} {sum(steps(paper).values()):8,}")
 # ```text
 # python -m bradcn_nb data verify ebb /data/EBB
 # python -m bradcn_nb data verify sunrgbd /data/SUNRGBD
-# python -m bradcn_nb data prepare ebb /data/EBB --out /data/ebb-768 --preset paper
-# python -m bradcn_nb data prepare sunrgbd /data/SUNRGBD --out /data/sun-768 --preset paper
+# python -m bradcn_nb data prepare ebb /data/EBB --out /data/ebb-768
+# python -m bradcn_nb data prepare sunrgbd /data/SUNRGBD --out /data/sun-768
 # ```
 #
 # ### The published weights
@@ -148,14 +150,15 @@ print(f"{'in all':8} {sum(steps(paper).values()):8,}")
 #
 # ```text
 # python -m bradcn_nb convert brvit brvit.pth render.safetensors
-# python -m bradcn_nb convert timm model.safetensors render.safetensors --seed 0
+# python -m bradcn_nb convert timm model.safetensors render.safetensors
 # ```
 #
 # ### The training
 #
 # ```text
-# python -m bradcn_nb train --preset paper --run runs/paper --ebb /data/ebb-768 --sun /data/sun-768 \
-#     --depth depth.safetensors --render render.safetensors --workers 4
+# python -m bradcn_nb train --preset paper --run runs/paper \
+#     --ebb /data/ebb-768 --sun /data/sun-768 --workers 4 \
+#     --depth depth.safetensors --render render.safetensors
 # ```
 #
 # That is all of it: the labels, stage 1, stage 2a, stage 2b. Give the same command again after any interruption: what is
@@ -164,7 +167,8 @@ print(f"{'in all':8} {sum(steps(paper).values()):8,}")
 # The labels can also be made by themselves, for instance on another machine. A manifest ties them to the exact depth net:
 #
 # ```text
-# python -m bradcn_nb labels --preset paper --depth depth.safetensors --sun /data/sun-768 --out labels
+# python -m bradcn_nb labels --preset paper --depth depth.safetensors \
+#     --sun /data/sun-768 --out labels
 # ```
 #
 # Watch it while it runs, judge it when it is done. Judging wants the original files, not the prepared ones: the
@@ -172,8 +176,10 @@ print(f"{'in all':8} {sum(steps(paper).values()):8,}")
 #
 # ```text
 # python -m bradcn_nb report runs/paper
-# python -m bradcn_nb evaluate --preset paper --weights runs/paper/bradcn.safetensors --ebb /data/EBB
-# python -m bradcn_nb render photo.jpg -o bokeh.jpg --preset paper --weights runs/paper/bradcn.safetensors
+# python -m bradcn_nb evaluate --preset paper --ebb /data/EBB \
+#     --weights runs/paper/bradcn.safetensors
+# python -m bradcn_nb render photo.jpg -o bokeh.jpg --preset paper \
+#     --weights runs/paper/bradcn.safetensors
 # ```
 
 # %% [markdown]
@@ -353,20 +359,19 @@ plt.show()
 
 # %%
 t4 = device("T4")
+switches = {"fp32": "", "+ checkpointing": " checkpointing", "half": " half"}
+print("stage 2b, GB", *(f"{name:19}" for name in switches))
 for size in ("384x256", "768x512", "1152x768", "1536x1024"):
     row = []
-    for suffix in ("", " checkpointing", " half", " half checkpointing"):
-        ends = memory_bytes(stored[size + suffix]["stage2b"])
-        row.append(f"{ends[0] / 1e9:5.1f} to {ends[1] / 1e9:4.1f} {verdict(ends, t4)}")
-    print(f"{size:10}", *(f"{cell:26}" for cell in row))
-print(
-    f"{'':10}", *(f"{name:26}" for name in ("fp32", "fp32 + checkpointing", "half", "half + both"))
-)
+    for suffix in switches.values():
+        low, high = memory_bytes(stored[size + suffix]["stage2b"])
+        row.append(f"{low / 1e9:.1f}-{high / 1e9:.1f} {verdict((low, high), t4)}")
+    print(f"{size:12}", *(f"{cell:19}" for cell in row))
 assert verdict(memory_bytes(counts["stage2b"]), t4) == "fits"
 
 # %% [markdown]
 # From the counts: **yes, at 768x512 in plain fp32, with batch 1**. The paper's 32 GB are not needed for that. At
-# EBB!'s own size they would be.
+# EBB!'s own size plain fp32 no longer fits. With checkpointing even that does.
 #
 # With several GPUs, each holds the gradients twice: once beside the weights, once in the buckets that travel. Add 1 GB.
 
@@ -405,13 +410,12 @@ from bradcn_nb.results import result
 
 bench = result("step-bench")
 for row in checked(bench, stored):
-    with_or = "with   " if row["checkpointing"] else "without"
+    on_off = "with" if row["checkpointing"] else "without"
     slower = row["measured_s"] / row["predicted_s"]
     more = row["measured_bytes"] / row["counted_bytes"]
-    print(
-        f"{with_or} checkpointing: {slower:.2f} times the time at the peak"
-        f" ({row['share_of_peak']:.0%} of it), {more:.2f} times the counted bytes"
-    )
+    print(f"{on_off} checkpointing")
+    print(f"  {slower:.2f} times the peak's time: {row['share_of_peak']:.0%} of the peak")
+    print(f"  {more:.2f} times the counted bytes")
     assert 1 < slower < 3 and 1 < more < 1.6
 
 # %% [markdown]
@@ -425,25 +429,28 @@ for row in checked(bench, stored):
 # Several GPUs each take another picture and then average their gradients. A ring of n GPUs sends $2\,(n-1)/n$ times all gradients, nearly
 # 2 GB a step. At best that hides behind the backward pass; at worst everybody waits.
 #
-# **Everything in this figure is derived, nothing is measured.** A band runs from the fast end to the slow end. Where two bands
+# **Everything in this figure is derived, nothing is measured.** A bar runs from the fast end to the slow end. Where two bars
 # overlap, the counts do not tell which GPU wins.
 
-# %% mystnb={"image": {"alt": "Two plots, fp32 and half precision, of hours for the whole schedule over one, two, four and eight GPUs, both axes logarithmic. Four bands each, from slow to fast: T4, V100, A100, H100. All fall nearly in proportion to the number of GPUs. The title says derived, not measured."}}
+# %% mystnb={"image": {"alt": "Two plots, fp32 and half precision, of hours for the whole schedule on one, two, four and eight GPUs, on a logarithmic axis. For each number of GPUs four floating bars, from slow to fast: T4, V100, A100, H100. All fall nearly in proportion to the number of GPUs; in half precision the bars are longer and overlap more. The title says derived, not measured."}}
 from bradcn_nb.estimate import DEVICES, GPUS, training_seconds
 
 figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.9), sharey=True)
 for axis, (precision, way) in zip(
     axes, (("fp32", "768x512"), ("half", "768x512 half")), strict=True
 ):
-    for colour, on in zip(COLOURS, DEVICES, strict=False):
+    for number, on in enumerate(DEVICES):
         total = [training_seconds(paper, stored[way], on, precision, n)["total"] for n in GPUS]
         fast, slow = np.array(total).T / 3600
-        axis.fill_between(GPUS, fast, slow, color=colour, alpha=0.35, linewidth=0, label=on.name)
-        axis.plot(GPUS, np.sqrt(fast * slow), color=colour, linewidth=1.5)
-    axis.set(xscale="log", yscale="log", xlabel="GPUs", title=precision, xticks=GPUS)
-    axis.set_xticks(GPUS, [str(n) for n in GPUS])
+        at = np.arange(len(GPUS)) + 0.19 * (number - 1.5)
+        axis.bar(at, slow - fast, 0.17, bottom=fast, color=COLOURS[number], label=on.name)
+    axis.set(yscale="log", xlabel="GPUs", title=precision)
+    axis.set_xticks(range(len(GPUS)), [str(n) for n in GPUS])
     axis.minorticks_off()
-    axis.set_yticks([1, 10, 24, 100, 168], ["1 h", "10 h", "1 day", "100 h", "1 week"])
+    axis.set_ylim(0.1, 400)
+    axis.set_yticks(
+        [0.5, 1, 4, 12, 24, 72, 168], ["30 min", "1 h", "4 h", "12 h", "1 day", "3 days", "1 week"]
+    )
 figure.suptitle("The paper's whole schedule at 768x512: derived, not measured", fontsize=10)
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 plt.show()
@@ -488,8 +495,10 @@ calculator(paper, stored)
 # For several GPUs of one machine, put the launcher before the same command:
 #
 # ```text
-# accelerate launch --multi_gpu --num_processes 4 -m bradcn_nb train --preset paper --run runs/paper \
-#     --ebb /data/ebb-768 --sun /data/sun-768 --depth depth.safetensors --render render.safetensors --workers 4
+# accelerate launch --multi_gpu --num_processes 4 \
+#     -m bradcn_nb train --preset paper --run runs/paper \
+#     --ebb /data/ebb-768 --sun /data/sun-768 --workers 4 \
+#     --depth depth.safetensors --render render.safetensors
 # ```
 #
 # The labels are shared out in the same way. One thing changes in silence: four GPUs with batch 1 make a batch of 4, so an epoch has a
@@ -513,10 +522,12 @@ calculator(paper, stored)
 # ```text
 # from google.colab import drive
 # drive.mount("/content/drive")
-# !tar -xf /content/drive/MyDrive/bradcn/prepared.tar -C /content
-# !python -m bradcn_nb train --preset colab --run /content/drive/MyDrive/bradcn/run \
-#     --ebb /content/ebb-384 --sun /content/sun-384 --depth /content/drive/MyDrive/bradcn/depth.safetensors \
-#     --render /content/drive/MyDrive/bradcn/render.safetensors --precision fp16 --workers 2
+# !ln -sfn /content/drive/MyDrive/bradcn /content/kept
+# !tar -xf /content/kept/prepared.tar -C /content
+# !python -m bradcn_nb train --preset colab --run /content/kept/run \
+#     --ebb /content/ebb-384 --sun /content/sun-384 --workers 2 \
+#     --depth /content/kept/depth.safetensors \
+#     --render /content/kept/render.safetensors --precision fp16
 # ```
 #
 # A checkpoint holds weights and Adam's moments: the fixed bytes of this chapter, less the gradients. Is there room on your Drive?
@@ -551,7 +562,7 @@ print(
 # %% [markdown]
 # ## Summary
 #
-# - The paper's schedule is some 590,000 steps of one picture. Everything is one command that can be given again.
+# - The paper's schedule is some 600,000 steps of one picture. Everything is one command that can be given again.
 # - A step has four costs: arithmetic, traffic, launches, memory. All can be counted without running it.
 # - A step is three forwards; with checkpointing nearly four. A frozen net costs one.
 # - Weights, gradients and Adam take 16 bytes a trained weight, whatever the picture. Activations grow with pixels.

@@ -50,7 +50,7 @@ _PAGE = Template("""
   background: var(--pst-color-background, transparent); }
 #$id form { display: flex; flex-wrap: wrap; gap: 8px 20px; margin: 0 0 12px; }
 #$id label { display: flex; flex-direction: column; gap: 2px; }
-#$id label.row { flex-direction: row; align-items: center; gap: 6px; }
+#$id label.tick { flex-direction: row; align-items: end; gap: 6px; padding-bottom: 4px; }
 #$id select { font: inherit; padding: 3px 6px; color: inherit; background: inherit;
   border: 1px solid currentColor; border-radius: 4px; }
 #$id option { color: #1b1b1b; background: #fff; }
@@ -62,6 +62,7 @@ _PAGE = Template("""
 #$id table { width: auto; border-collapse: collapse; font-size: 0.9em; margin: 8px 0; }
 #$id th, #$id td { padding: 2px 10px; text-align: right; }
 #$id th:first-child, #$id td:first-child { text-align: left; }
+#$id output { display: block; }
 #$id .answer { font-weight: 600; }
 </style>
 <div class="interactive" id="$id" role="group" aria-label="Calculator of training time and memory">
@@ -71,7 +72,7 @@ _PAGE = Template("""
     <label>Picture size <select name="size"></select></label>
     <label>Precision <select name="precision">
       <option value="fp32">fp32</option><option value="half">fp16 or bf16</option></select></label>
-    <label class="row"><input type="checkbox" name="checkpointing"> checkpointing</label>
+    <label class="tick"><input type="checkbox" name="checkpointing"> checkpointing</label>
   </form>
   <output aria-live="polite">
     <div class="answer memory"></div>

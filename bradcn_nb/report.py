@@ -222,6 +222,7 @@ def _draw_stage(axes, log: StageLog, colour: str) -> None:
         rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     for axis in axes:  # equal steps stand below each other
         axis.set_xlim(0, step[-1] * 1.02)
+        axis.xaxis.get_major_locator().set_params(integer=True)
 
 
 def _mark(points: int) -> str:
