@@ -98,6 +98,7 @@ weights: runs/data/.made
 results: $(STAMP)
 	$(PY) -m bradcn_nb.experiments mini full-size skip
 	$(PY) -m bradcn_nb.gallery
+	$(PY) -m bradcn_nb estimate --recount
 	$(PY) -m bradcn_nb.training.bundle runs/mini data/weights
 
 experiments: runs/data/.made

@@ -13,6 +13,7 @@ keep the same activations up to a few small statistics.
   needs for itself while it runs are in neither.
 """
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -49,13 +50,19 @@ class NetSummary:
     shapes: dict[str, list[int]]  # of what leaves each named part, in the order of the run
 
 
-class _Alive(TorchDispatchMode):
-    """While it is entered, remember the most bytes that tensors made since then held at one time."""
+class Alive(TorchDispatchMode):
+    """While it is entered, remember the most bytes that tensors made since then held at one time.
 
-    def __init__(self, ignored: nn.Module):
+    `ignored`: a net whose parameters do not count. `peak` is the result, in bytes. `collect`: look for
+    cyclic garbage before each new peak, slowly; under checkpointing the watching itself makes some.
+    """
+
+    def __init__(self, ignored: nn.Module, collect: bool = False):
         super().__init__()
+        self.collect = collect
         self.ignored = _storages(ignored)
         self.alive: dict[StorageWeakRef, int] = {}
+        self.held = 0  # what `alive` sums up to, the dead since the last look included
         self.peak = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -63,11 +70,22 @@ class _Alive(TorchDispatchMode):
         for tensor in tree_leaves(result):
             if isinstance(tensor, Tensor):
                 storage = tensor.untyped_storage()
-                self.alive[StorageWeakRef(storage)] = storage.nbytes()
-        self.alive = {ref: size for ref, size in self.alive.items() if not ref.expired()}
-        held = sum(size for ref, size in self.alive.items() if ref not in self.ignored)
-        self.peak = max(self.peak, held)
+                ref = StorageWeakRef(storage)
+                if ref not in self.ignored:
+                    self.held += storage.nbytes() - self.alive.get(ref, 0)
+                    self.alive[ref] = storage.nbytes()
+        if self.held > self.peak:  # else no new peak, whoever has died: the slow look is not needed
+            self._look()
+            if self.collect and self.held > self.peak:
+                gc.collect()
+                self._look()
+            self.peak = max(self.peak, self.held)
         return result
+
+    def _look(self) -> None:
+        """Drop the dead from `alive`."""
+        self.alive = {ref: size for ref, size in self.alive.items() if not ref.expired()}
+        self.held = sum(self.alive.values())
 
 
 def _storages(net: nn.Module) -> set[StorageWeakRef]:
@@ -89,13 +107,21 @@ def _attention_flops(query, key, value, *_, **__) -> int:
     return 2 * batch * heads * tokens * key[2] * (width + value[3])
 
 
+def _attention_backward_flops(gradient, query, key, value, *_, **__) -> int:
+    """Four products: for the gradients of query, key, value and the weights; the recomputed one not."""
+    return 2 * _attention_flops(query, key, value)
+
+
 # The attention that a CPU chooses; torch's own list of counted operations lacks it.
-_UNLISTED = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
+UNLISTED = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flops,
+}
 
 
 def count_macs(net: nn.Module, image: Tensor) -> int:
     """Return the MACs of one forward pass over `image`, (N, 3, H, W)."""
-    with FlopCounterMode(display=False, custom_mapping=_UNLISTED) as counter:
+    with FlopCounterMode(display=False, custom_mapping=UNLISTED) as counter:
         net(image)
     return counter.get_total_flops() // 2
 
@@ -122,7 +148,7 @@ def peak_bytes(net: nn.Module, image: Tensor) -> int:
 
     The caller switches gradients off; otherwise everything that the graph keeps counts.
     """
-    with _Alive(ignored=net) as alive:
+    with Alive(ignored=net) as alive:
         net(image)
     return alive.peak
 

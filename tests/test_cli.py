@@ -15,8 +15,20 @@ from bradcn_nb.__main__ import main
 from bradcn_nb.models import BRADCN, save_weights
 from bradcn_nb.presets import preset
 
-COMMANDS = ("data", "labels", "train", "evaluate", "score", "lpips-weights", "render", "summary")
-COMMANDS += ("bench",)
+COMMANDS = (
+    "data",
+    "convert",
+    "labels",
+    "train",
+    "report",
+    "evaluate",
+    "score",
+    "lpips-weights",
+    "render",
+    "summary",
+    "estimate",
+    "bench",
+)
 
 
 @pytest.fixture(scope="module")

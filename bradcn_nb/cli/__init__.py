@@ -3,11 +3,14 @@
 from bradcn_nb import __version__
 from bradcn_nb.cli import (
     bench,
+    convert,
     data,
+    estimate,
     evaluate,
     labels,
     lpips_weights,
     render,
+    report,
     score,
     summary,
     train,
@@ -26,13 +29,16 @@ def build_parser() -> Parser:
     chosen = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in (
         data,
+        convert,
         labels,
         train,
+        report,
         evaluate,
         score,
         lpips_weights,
         render,
         summary,
+        estimate,
         bench,
     ):
         module.add(chosen)

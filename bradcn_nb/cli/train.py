@@ -44,6 +44,9 @@ def add(group) -> None:
     parser.add_argument("--depth", type=Path, metavar="FILE", help="weights of a trained depth net")
     parser.add_argument("--adcn", type=Path, metavar="FILE", help="weights of a trained ADCN")
     parser.add_argument(
+        "--render", type=Path, metavar="FILE", help="Render Net to start stage 2 from"
+    )
+    parser.add_argument(
         "--max-steps", type=natural, metavar="N", help="end each stage after N steps"
     )
     parser.add_argument(
@@ -92,7 +95,7 @@ def run_training(options: argparse.Namespace) -> None:
     from bradcn_nb.training import train, train_all
 
     run_dir = options.run or Path("runs") / chosen.name
-    nets = {"depth": options.depth, "adcn": options.adcn}
+    nets = {"depth": options.depth, "adcn": options.adcn, "render": options.render}
     settings = {
         "resume": options.resume,
         "init": {net: file for net, file in nets.items() if file},

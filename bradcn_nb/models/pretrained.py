@@ -120,6 +120,16 @@ def load_timm_encoder(
     return report
 
 
+def render_net_from_timm(path: str | Path, seed: int = 0) -> tuple[RenderNet, Report]:
+    """Return a full-size RenderNet (CPU) whose encoder holds timm's ImageNet weights.
+
+    Everything else is random, drawn with `seed`. Reads and refuses what `load_timm_encoder` does.
+    """
+    torch.manual_seed(seed)
+    net = RenderNet(preset("paper").model)
+    return net, load_timm_encoder(net, path)
+
+
 def to_official(net: DepthNet | RenderNet) -> dict[str, Tensor]:
     """Return the weights of a full-size net under the 368 names that the original code expects.
 

@@ -52,12 +52,14 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         raise WeightsError(f"{path}: no such weights file; train one, or name another") from None
     except (SafetensorError, OSError) as error:
         raise WeightsError(
-            f"{path}: not a readable safetensors file ({_one_line(error)}); fetch or train it again"
+            f"{path}: not a readable safetensors file ({_one_line(error)}); fetch or train it again, or, "
+            "if others published it, `python -m bradcn_nb convert` it"
         ) from None
     if about.get("format") != FORMAT:
         found = about.get("format", "none")
         raise WeightsError(
-            f"{path}: format is {found!r}, not {FORMAT!r}; use weights of this project"
+            f"{path}: format is {found!r}, not {FORMAT!r}; use weights of this project, or "
+            "`python -m bradcn_nb convert` published ones"
         )
     return about
 

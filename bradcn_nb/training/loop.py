@@ -57,7 +57,7 @@ def train(
     """Run one stage of `preset` in `run_dir`/`stage_name` and return the file of its final weights.
 
     `resume`: "auto" goes on from a checkpoint if there is one, "require" insists on it, "fresh" moves
-    an earlier run aside. `init` names weights files by net ("depth", "adcn", "bradcn"), otherwise the
+    an earlier run aside. `init` names weights files by net ("depth", "adcn", "bradcn", "render"), otherwise the
     run's earlier stages give them; `data` names folders ("ebb", "sun", "labels"), otherwise the bundled
     sets and the run's own labels. `checkpoint_every` is in steps; without it, about once a minute.
     What changes the weights is in the preset, also its `recipe`; the rest may change when a run goes
@@ -77,6 +77,8 @@ def train(
     nets |= {net: Path(path) for net, path in (init or {}).items()}
     if stage.net == "bradcn" and "bradcn" in nets:
         nets = {"bradcn": nets["bradcn"]}
+    elif stage.net != "bradcn":
+        nets.pop("render", None)  # not this stage's, so no part of what ties a run to its settings
     if threads:
         torch.set_num_threads(threads)
 

@@ -128,11 +128,12 @@ def run_labels(run_dir: Path, depth_digest: str) -> Path:
 
 
 def make_net(preset: Preset, stage: Stage, init: dict[str, Path]) -> torch.nn.Module:
-    """Build the stage's net and load the weights that `init` names ("depth", "adcn", "bradcn").
+    """Build the stage's net and load the weights that `init` names ("depth", "adcn", "bradcn", "render").
 
-    A whole BRADCN starts from `bradcn` if given (stage 2b), else from `depth` and `adcn` (stage 2a).
-    A baseline of Table I starts from its own name if given, else DBSI's depth net from `depth`.
-    Raises WeightsError for a foreign file and RunError when a net is missing or has nothing to learn.
+    A whole BRADCN starts from `bradcn` if given (stage 2b), else from `depth` and `adcn` (stage 2a), and
+    from `render` if that is given, too (ledger id "render-start"). A baseline of Table I starts from
+    its own name if given, else DBSI's depth net from `depth`. Raises WeightsError for a foreign file
+    and RunError when a net is missing or has nothing to learn.
     """
     if stage.net in baselines.NAMES:
         return _make_baseline(preset, stage, init)
@@ -149,6 +150,8 @@ def make_net(preset: Preset, stage: Stage, init: dict[str, Path]) -> torch.nn.Mo
         if part not in init:
             raise RunError(f"{stage.name} needs a trained {part} net: train its stage first")
         load_weights(init[part], module, preset.name)
+    if "render" in init:
+        load_weights(init["render"], net.render_net, preset.name)
     return net
 
 
