@@ -43,7 +43,7 @@ NETS = {  # net, (height, width), yardstick
     "depth-net": (DepthNet, (512, 768), "original"),
     "depth-net-384": (DepthNet, (384, 384), "transformers"),
 }
-BENCHMARKS = ("peak", *NETS, "checkpointing")
+BENCHMARKS = ("peak", *NETS, "checkpointing", "labels")
 QUICK_SIZE = (64, 96)
 STATUS = Path("/proc/self/status")
 
@@ -75,13 +75,17 @@ def run(
         "torch": torch.__version__,
         "mode": "quick" if quick else "full",
     }
-    if chosen != ["checkpointing"]:
+    if {"peak", *NETS} & set(chosen):
         product = _peak(results, repeats, (1024,) if quick else (2048, 3072, 4096), progress)
     for name in chosen:
         if name in NETS:
             _contest(name, product, results, repeats, quick, progress)
         elif name == "checkpointing":
             _checkpointing(results, "mini" if quick else "paper", progress)
+        elif name == "labels":
+            from bradcn_nb.bench_labels import measure
+
+            measure(results, repeats, quick, progress)
 
 
 def take_turns(

@@ -80,6 +80,8 @@ def as_text(whole: Mapping[str, Any]) -> str:
             lines += ["", *_net_lines(name, record)]
         elif "steps" in record:
             lines += ["", *_step_lines(name, record)]
+        elif record.get("text"):
+            lines += ["", f"{name}:", *record["text"]]
     return "\n".join(lines)
 
 

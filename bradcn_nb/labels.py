@@ -38,7 +38,7 @@ from bradcn_nb.label_files import (
 )
 
 AHEAD = 2  # groups that are read before the net asks for them, and that may wait to be written
-THREADS = 8  # that read, encode and write while the net computes
+THREADS = 4  # that read, encode and write while the net computes
 
 
 def weights_hash(source: str | Path | nn.Module) -> str:
