@@ -64,7 +64,7 @@ def weights_hash(source: str | Path | nn.Module) -> str:
 def depth_error(predicted: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Eq. 2: De = |Do - Dgt| in metres, (N, 1, H, W), and its mask; De is 0 where `mask` is False.
 
-    Source: Section III-C, Eq. 2. Raises ValueError if the shapes differ.
+    Source: Section III-C, Eq. 2; ledger: label-holes. Raises ValueError if the shapes differ.
     """
     if not predicted.shape == truth.shape == mask.shape:
         raise ValueError(f"shapes {predicted.shape}, {truth.shape}, {mask.shape} differ")
