@@ -45,7 +45,7 @@ NETS = {  # net, (height, width), yardstick
     "depth-net": (DepthNet, (512, 768), "original"),
     "depth-net-384": (DepthNet, (384, 384), "transformers"),
 }
-BENCHMARKS = ("peak", *NETS, "checkpointing", "loading")
+BENCHMARKS = ("peak", *NETS, "checkpointing", "loading", "labels")
 QUICK_SIZE = (64, 96)
 STATUS = Path("/proc/self/status")
 
@@ -77,7 +77,7 @@ def run(
         "torch": torch.__version__,
         "mode": "quick" if quick else "full",
     }
-    if {"peak", *NETS} & {*chosen}:
+    if {"peak", *NETS} & set(chosen):
         product = _peak(results, repeats, (1024,) if quick else (2048, 3072, 4096), progress)
     for name in chosen:
         if name in NETS:
@@ -88,6 +88,10 @@ def run(
             record = results["loading"] = {}
             with loading_programs(record, quick) as programs:
                 take_turns(programs, repeats, record["seconds"], title=name, progress=progress)
+        elif name == "labels":
+            from bradcn_nb.bench_labels import measure
+
+            measure(results, repeats, quick, progress)
 
 
 def take_turns(

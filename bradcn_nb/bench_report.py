@@ -86,6 +86,8 @@ def as_text(whole: Mapping[str, Any]) -> str:
             lines += ["", *_step_lines(name, record)]
         elif "per_second" in record:
             lines += ["", *_loading_lines(name, record)]
+        elif record.get("text"):
+            lines += ["", f"{name}:", *record["text"]]
     return "\n".join(lines)
 
 

@@ -6,25 +6,39 @@ has learned (ledger: depth-floor).
 """
 
 import hashlib
-import json
-from io import BytesIO
+import math
+import os
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
-from torch import nn
+import torch.nn.functional as F
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from torch import Tensor, nn
 from tqdm import tqdm
 
+from bradcn_nb import __version__
 from bradcn_nb.data import SUNRGBD, FileDataset
-from bradcn_nb.errors import DataError, WeightsError
-from bradcn_nb.files import write_atomically
+from bradcn_nb.errors import BradcnError, DataError, WeightsError
+from bradcn_nb.label_files import (
+    WEIGHTS,
+    compare,
+    decode_label,
+    is_made,
+    label_path,
+    manifest,
+    open_folder,
+    read_label,
+    read_manifest,
+    write_label,
+)
 
-FORMAT = 1  # raise it when labels made before can no longer be used
-QUANTUM_M = 0.001  # one grey level is 1 mm, so a label is exact to 0.5 mm
-INVALID = 65535  # no ground truth here
-MANIFEST = "manifest.json"
+AHEAD = 2  # groups that are read before the net asks for them, and that may wait to be written
+THREADS = 4  # that read, encode and write while the net computes
 
 
 def weights_hash(source: str | Path | nn.Module) -> str:
@@ -47,94 +61,36 @@ def weights_hash(source: str | Path | nn.Module) -> str:
         raise WeightsError(f"{source}: cannot be read ({error.strerror}); name a file") from None
 
 
-def depth_error(
-    predicted: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def depth_error(predicted: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Eq. 2: De = |Do - Dgt| in metres, (N, 1, H, W), and its mask; De is 0 where `mask` is False.
 
-    Source: Section III-C, Eq. 2. Raises ValueError if the shapes differ.
+    Source: Section III-C, Eq. 2; ledger: label-holes. Raises ValueError if the shapes differ.
     """
     if not predicted.shape == truth.shape == mask.shape:
         raise ValueError(f"shapes {predicted.shape}, {truth.shape}, {mask.shape} differ")
     return torch.where(mask, (predicted - truth).abs(), 0), mask
 
 
-def encode_label(error: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Metres (H, W) to the uint16 of a label file: millimetres, 65535 where `mask` is False."""
-    mm = np.rint(error.astype(np.float64) / QUANTUM_M).clip(0, INVALID - 1)
-    return np.where(mask, mm, INVALID).astype(np.uint16)
+def predict_depth(depth_net: nn.Module, image: Tensor) -> Tensor:
+    """Do of pictures (N, 3, H, W) of any size: padded to the net's stride, metres (N, 1, H, W).
+
+    The last row and column are repeated to the right and below, and what they give is cut off.
+    """
+    stride, (height, width) = getattr(depth_net, "stride", 1), image.shape[-2:]
+    padded = F.pad(image, (0, -width % stride, 0, -height % stride), mode="replicate")
+    return depth_net(padded).float()[..., :height, :width]
 
 
-def decode_label(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse of `encode_label` to 0.5 mm: metres (H, W), float32, 0 if invalid; and the mask."""
-    mask = raw != INVALID
-    return np.where(mask, raw.astype(np.float32) * np.float32(QUANTUM_M), np.float32(0)), mask
+def processes() -> PartialState:
+    """The processes that `accelerate launch` or `torchrun` started, gloo's where there is no GPU.
+
+    Accelerate by itself takes processes on a CPU for strangers to each other unless told to use it.
+    """
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return PartialState(cpu=several and not torch.cuda.is_available())
 
 
-def _manifest(dataset: SUNRGBD, weights: str) -> dict[str, Any]:
-    """What labels depend on; two folders with one manifest hold interchangeable labels."""
-    return {
-        "format": FORMAT,
-        "equation": "De = |Do - Dgt|",
-        "unit_m": QUANTUM_M,
-        "invalid": INVALID,
-        "depth_net_sha256": weights,
-        "size": list(dataset.size or ()),
-        "depth_kind": dataset.kind,
-        "clip_m": dataset.clip_m,
-        "data_sha256": dataset.fingerprint(),
-    }
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    try:
-        found = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: missing; make the labels with `python -m bradcn_nb labels`"
-        ) from None
-    except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict):
-        raise DataError(f"{path}: not a manifest; delete {folder} and make the labels again")
-    return found
-
-
-def _compare(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    for key, value in wanted.items():
-        if found.get(key) != value:
-            raise DataError(
-                f"{folder / MANIFEST}: labels were made with {key} = {found.get(key)!r}, not "
-                f"{value!r}; make them again in another folder or delete this one"
-            )
-
-
-def _read_label(path: Path, size: tuple[int, int]) -> np.ndarray:
-    try:
-        with Image.open(path) as picture:
-            raw = np.array(picture)
-            mode = picture.mode
-    except (OSError, ValueError, SyntaxError) as error:
-        what = "missing" if isinstance(error, FileNotFoundError) else "damaged"
-        raise DataError(
-            f"{path}: label is {what}; run `python -m bradcn_nb labels` again to make it"
-        ) from None
-    if mode not in ("I;16", "I;16B", "I") or raw.shape != tuple(size):
-        raise DataError(f"{path}: not a 16-bit label of {size[1]}x{size[0]}; delete it and resume")
-    return raw.astype(np.uint16)
-
-
-def _is_made(path: Path, size: tuple[int, int]) -> bool:
-    """Whether a label of an earlier run can stay; a damaged one is made again."""
-    try:
-        _read_label(path, size)
-    except DataError:
-        return False
-    return True
-
-
-@torch.no_grad()
+@torch.inference_mode()
 def make_labels(
     depth_net: nn.Module,
     dataset: SUNRGBD,
@@ -142,60 +98,154 @@ def make_labels(
     weights_hash: str,
     batch: int = 8,
     progress: bool = True,
+    weights_name: str | None = None,
 ) -> Path:
-    """Write Eq. 2's label of every frame of `dataset` at its training size; return `out_dir`.
+    """Write Eq. 2's label of every frame of `dataset` at the data set's size; return `out_dir`.
 
     `depth_net` maps (N, 3, H, W) in [0, 1] to metres (N, 1, H, W). A label is `<frame id>.png`,
     16 bit, millimetres, 65535 = no ground truth. `manifest.json` ties the folder to `weights_hash`
-    (see `weights_hash()`), size and data. A killed run leaves whole labels only; started again it
-    keeps them and ends with the same bytes as an uninterrupted one. Frames are never mirrored.
-    Source: Section III-C, Eq. 2. Raises DataError if the folder holds labels of something else, a
-    frame is damaged, or the net's depth is not finite.
+    (see `weights_hash()`), size and data, and records `weights_name`. Frames are never mirrored. At
+    native size (`dataset.size` None) frames of one size share a batch: see `predict_depth`.
+
+    A killed run leaves whole labels only; started again it keeps them and ends with the bytes of an
+    uninterrupted one. Several processes share the work and end with those bytes, too: which frames
+    meet in a batch depends on the frames' names and `batch` alone. Another `batch` may move a label
+    by rounding, one grey level.
+
+    Source: Section III-C, Eq. 2. Raises DataError if the folder holds labels of something else or
+    cannot be written, a frame is damaged, the net's depth is not finite, or another process ends;
+    BradcnError for a relative depth net (ledger: depth-kind).
     """
-    out_dir = Path(out_dir)
-    if dataset.size is None:
-        raise DataError(f"{dataset.root}: labels need one size; give the data set a size")
-    wanted = _manifest(dataset, weights_hash)
-    for pattern in (f".{MANIFEST}.*.tmp", ".*.png.*.tmp"):
-        for leftover in out_dir.rglob(pattern):  # of a killed run
-            leftover.unlink()
-    if (out_dir / MANIFEST).exists():
-        _compare(out_dir, _read_manifest(out_dir), wanted)
-    elif out_dir.is_dir() and any(out_dir.iterdir()):
-        raise DataError(f"{out_dir}: not empty and without {MANIFEST}; choose an empty folder")
-    else:
-        text = json.dumps(wanted, indent=2) + "\n"
-        write_atomically(out_dir / MANIFEST, text.encode())
+    if getattr(getattr(depth_net, "cfg", None), "depth_kind", "metric") != "metric":
+        raise BradcnError(
+            "labels are metres, and a relative (MiDaS) depth net knows none; use metric weights"
+        )
+    out_dir, state = Path(out_dir), processes()
     device = next(depth_net.parameters(), torch.empty(0)).device
+    made_by = {
+        "bradcn_nb": __version__,
+        "torch": torch.__version__,
+        "device": device.type,
+        "batch": batch,
+        "depth_net": weights_name,
+    }
+    problem = None
+    if state.is_main_process:
+        try:
+            open_folder(out_dir, manifest(dataset, weights_hash), made_by)
+        except BradcnError as error:
+            problem = error
+    _agree(problem)
     was_training = depth_net.training
     depth_net.eval()
     try:
-        with tqdm(total=len(dataset), desc="labels", unit="frame", disable=not progress) as bar:
-            # Whole groups, finished members included: a net's last bits depend on its batch.
-            for first in range(0, len(dataset), batch):
-                members = range(first, min(first + batch, len(dataset)))
-                paths = [out_dir / f"{dataset.ids[i]}.png" for i in members]
-                if not all(_is_made(path, dataset.size) for path in paths):
-                    _label_group(depth_net, [dataset.load(i) for i in members], paths, device)
-                bar.update(len(members))
+        with ThreadPoolExecutor(THREADS) as pool:
+            _work(depth_net, dataset, out_dir, batch, progress and state.is_main_process, pool)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{out_dir}: stopped; finished labels are kept, the same command goes on"
+        ) from None
     finally:
         depth_net.train(was_training)
     return out_dir
 
 
-def _label_group(
-    depth_net: nn.Module, items: list[dict[str, Any]], paths: list[Path], device: torch.device
+def _work(
+    depth_net: nn.Module,
+    dataset: SUNRGBD,
+    out_dir: Path,
+    batch: int,
+    progress: bool,
+    pool: ThreadPoolExecutor,
 ) -> None:
+    """Make what is missing, this process's share of it; all processes do a group each, in step."""
+    state = processes()
+    count, rank = state.num_processes, state.process_index
+    groups = _groups(dataset.ids, batch)
+    paths = [label_path(out_dir, frame) for frame in dataset.ids]
+
+    def unfinished(k: int) -> bool:
+        return not all(is_made(paths[i], dataset.size) for i in groups[k])
+
+    # Whole groups, finished members included: a net's last bits depend on its batch.
+    share = range(rank, len(groups), count)
+    found = [k for k, needed in zip(share, pool.map(unfinished, share), strict=True) if needed]
+    todo = [groups[k] for k in sorted(_gather(found))]
+    mine = todo[rank::count]
+    reading: deque[list[Future]] = deque()
+    writing: deque[Future] = deque()
+    started = 0
+    done = len(dataset) - sum(map(len, todo))
+    with tqdm(
+        total=len(dataset), initial=done, desc="labels", unit="frame", disable=not progress
+    ) as bar:
+        for turn in range(math.ceil(len(todo) / count) + 1):
+            problem = None
+            try:
+                while started < min(len(mine), turn + 1 + AHEAD):
+                    reading.append([pool.submit(dataset.load, i) for i in mine[started]])
+                    started += 1
+                if reading:
+                    items = [future.result() for future in reading.popleft()]
+                    for group in _same_size(items):
+                        labels = _label(depth_net, group)
+                        writing += (
+                            pool.submit(write_label, label_path(out_dir, frame), error, mask)
+                            for frame, error, mask in labels
+                        )
+                waiting = AHEAD * batch if turn < len(mine) else 0
+                while len(writing) > waiting:
+                    writing.popleft().result()
+            except (BradcnError, OSError) as error:
+                problem = error
+            _agree(problem)
+            bar.update(sum(map(len, todo[turn * count : (turn + 1) * count])))
+
+
+def _groups(frames: list[str], batch: int) -> list[list[int]]:
+    """The indices of the frames that meet in a batch: neighbours by name, so mostly of one sensor."""
+    order = sorted(range(len(frames)), key=frames.__getitem__)
+    return [order[i : i + batch] for i in range(0, len(order), batch)]
+
+
+def _same_size(items: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
+    groups = defaultdict(list)
+    for item in items:
+        groups[item["image"].shape].append(item)
+    return groups.values()
+
+
+def _label(depth_net: nn.Module, items: list[dict[str, Any]]) -> list[tuple]:
+    """Eq. 2 for frames of one size: (id, error (H, W) in metres, mask (H, W)) of each, as arrays."""
+    device = next(depth_net.parameters(), torch.empty(0)).device
     image, truth, mask = (
         torch.stack([item[key] for item in items]).to(device) for key in ("image", "depth", "mask")
     )
-    error, mask = depth_error(depth_net(image).float(), truth, mask)
-    for item, path, e, m in zip(items, paths, error.cpu().numpy(), mask.cpu().numpy(), strict=True):
-        if not np.isfinite(e).all():
+    predicted = predict_depth(depth_net, image)
+    for item, sound in zip(items, predicted.isfinite().flatten(1).all(1).tolist(), strict=True):
+        if not sound:
             raise DataError(f"{item['id']}: the depth net gives NaN or infinity; train it again")
-        label = BytesIO()
-        Image.fromarray(encode_label(e[0], m[0])).save(label, format="PNG")
-        write_atomically(path, label.getvalue())
+    error, mask = (x[:, 0].cpu().numpy() for x in depth_error(predicted, truth, mask))
+    return list(zip((item["id"] for item in items), error, mask, strict=True))
+
+
+def _gather(values: list) -> list:
+    """The values of all processes; raises DataError when one of them is gone."""
+    try:
+        return list(gather_object(values))
+    except RuntimeError:
+        raise DataError(
+            "another process ended early; finished labels are kept, the same command goes on"
+        ) from None
+
+
+def _agree(problem: Exception | None) -> None:
+    """Let all processes fail with the first problem of any, or none: then no one waits for another."""
+    problems = _gather([str(problem)] if problem else [])
+    if problem:
+        raise problem
+    if problems:
+        raise DataError(problems[0])
 
 
 class LabelSet(FileDataset):
@@ -218,25 +268,24 @@ class LabelSet(FileDataset):
     ) -> None:
         super().__init__(flip, seed, cache=sun_dataset.cached)
         self.sun, self.folder = sun_dataset, Path(label_dir)
-        found = _read_manifest(self.folder)
-        given = weights_hash or str(found.get("depth_net_sha256"))
-        _compare(self.folder, found, _manifest(sun_dataset, given))
-        absent = [i for i in sun_dataset.ids if not self._path(i).is_file()]
+        found = read_manifest(self.folder)
+        given = weights_hash or str(found.get(WEIGHTS))
+        compare(self.folder, found, manifest(sun_dataset, given))
+        absent = [i for i in sun_dataset.ids if not label_path(self.folder, i).is_file()]
         if absent:
             raise DataError(
                 f"{self.folder}: {len(absent)} of {len(sun_dataset)} labels are missing, the first "
                 f"is {absent[0]}.png; run `python -m bradcn_nb labels` again to finish"
             )
 
-    def _path(self, frame: str) -> Path:
-        return self.folder / f"{frame}.png"
-
     def __len__(self) -> int:
         return len(self.sun)
 
     def read(self, index: int) -> dict[str, Any]:
         frame = self.sun.read(index)
-        error, mask = decode_label(_read_label(self._path(frame["id"]), self.sun.size))
+        error, mask = decode_label(
+            read_label(label_path(self.folder, frame["id"]), frame["image"].shape[:2])
+        )
         return {
             "image": frame["image"],
             "error": error[None],

@@ -2,13 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
-from bradcn_nb import bench, cli
+from bradcn_nb import bench, bench_labels, cli
 from bradcn_nb.__main__ import main
 from bradcn_nb.bench_report import as_text, finished, ratio
 from bradcn_nb.errors import BradcnError
+from bradcn_nb.presets import preset
 
 MACHINE = {"cpu": "a CPU", "threads": 2, "torch": "2.0", "mode": "full"}
 
@@ -196,6 +198,32 @@ def test_a_step_that_fails_is_one_line(monkeypatch):
     with pytest.raises(BradcnError) as failure:
         bench.run(["checkpointing"], {}, quick=True, progress=False)
     assert "status 1" in str(failure.value) and "\n" not in str(failure.value)
+
+
+def test_labels_beside_the_bare_net(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(bench_labels, "SUN_SIZES", ((48, 64), (53, 73), (53, 68), (48, 64)))
+    monkeypatch.setattr(bench_labels, "preset", lambda name: preset("mini"))  # a small "paper"
+    threads, results = torch.get_num_threads(), {}
+    bench_labels.measure(results, 2, False, False)
+    text = as_text(finished({"machine": MACHINE, **results}))
+    for name, frames, batch in (("mini", 64, 8), ("paper", 3, 1)):
+        size = results["labels"]["sizes"][name]
+        assert (size["frames"], size["batch"], size["size"]) == (frames, batch, [64, 96])
+        for clock in ("seconds", "cpu_seconds"):
+            runs = size[clock]
+            assert {key: len(times) for key, times in runs.items()} == {
+                "labels": 2, "forward": 2, "files": 2,
+            }  # fmt: skip
+            by_hand = np.median(np.divide(runs["labels"], runs["forward"]))
+            assert size[f"{clock}_ratio"]["median"] == pytest.approx(by_hand)
+            assert f"forward pass {by_hand - 1:+.1%}" in text
+    assert torch.get_num_threads() == threads
+    out = tmp_path / "bench.json"
+    options = ["--quick", "--quiet", "--threads", str(threads), "--json", str(out)]
+    assert main(["bench", "labels", *options]) == 0
+    assert "overhead of labels" in capsys.readouterr().out
+    told = json.loads(out.read_text())
+    assert list(told) == ["machine", "labels"] and list(told["labels"]["sizes"]) == ["mini"]
 
 
 def test_unknown_names(capsys):

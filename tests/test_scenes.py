@@ -17,6 +17,7 @@ from bradcn_nb.scenes.lens import (
     lens_view,
     pinhole_depth,
 )
+from bradcn_nb.scenes.rooms import FOCAL, SURFACES
 
 CAMERA = Camera()
 H, W = 65, 97
@@ -141,6 +142,39 @@ def test_the_depth_sensor_has_holes_and_noise_that_grows_with_depth() -> None:
     far = true[known] > np.median(true[known])
     assert error[far].mean() > error[~far].mean() > 0
     assert np.abs(filled - true)[known].mean() < error.mean()
+
+
+def test_rooms_know_their_surfaces() -> None:
+    """Floor and ceiling are one plane each, parallel; on a plane 1/z is linear in the pixel."""
+    h, w = 48, 64
+    y, x = np.mgrid[:h, :w]
+    rays = np.stack(
+        [(x - (w - 1) / 2) / h / FOCAL, (y - (h - 1) / 2) / h / FOCAL, np.ones((h, w))], -1
+    )
+    seen = set()
+    for seed in (0, 1, 12, 16, 21):
+        room = room_scene(seed)
+        kinds, depth = room.surfaces(h, w), room.pinhole(h, w)[1]
+        assert kinds.dtype == np.uint8 and depth.max() < 100  # no pixel without a surface
+        planes = {}
+        for kind in ("floor", "ceiling"):
+            here = kinds == SURFACES.index(kind)
+            if here.sum() < 40:
+                continue
+            # n . (depth * ray) = 1 with the plane's normal n over its distance.
+            planes[kind] = np.linalg.lstsq(rays[here], 1 / depth[here], rcond=None)[0]
+            np.testing.assert_allclose(rays[here] @ planes[kind], 1 / depth[here], rtol=1e-3)
+            assert (planes[kind][1] > 0) == (kind == "floor")  # y points down
+            other = kinds == SURFACES.index("furniture")
+            if other.sum() > 40:
+                off = np.abs(rays[other] @ planes[kind] * depth[other] - 1)
+                assert np.median(off) > 0.02
+        if len(planes) == 2:
+            up, down = (n / np.linalg.norm(n) for n in planes.values())
+            assert up @ down == pytest.approx(-1, abs=1e-4)
+            seen.add("parallel")
+        seen |= set(np.unique(kinds).tolist())
+    assert seen == {0, 1, 2, 3, "parallel"}
 
 
 def test_bundled_sets_are_what_the_seeds_give() -> None:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from bradcn_nb.cli.common import add_common, command, use_threads
+from bradcn_nb.cli.common import add_common, command, natural, use_threads
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.presets import preset
 
@@ -16,12 +16,20 @@ def add(group) -> None:
         make_labels,
         "Make the ADCN's labels, |predicted - true depth| of Eq. 2; goes on where it was stopped.",
         "  python -m bradcn_nb labels --run runs/mini\n"
-        "  python -m bradcn_nb labels --depth depth.safetensors --sun /data/SUNRGBD --out labels",
+        "  python -m bradcn_nb labels --depth depth.safetensors --sun /data/SUNRGBD --out labels\n"
+        "  accelerate launch --multi_gpu -m bradcn_nb labels --preset paper ...",
     )
     parser.add_argument("--run", type=Path, metavar="DIR", help="run whose stage 0 is finished")
     parser.add_argument("--depth", type=Path, metavar="FILE", help="weights of the depth net")
     parser.add_argument("--sun", type=Path, metavar="DIR", help="SUN RGB-D; default: bundled")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: inside the run")
+    parser.add_argument(
+        "--batch",
+        type=natural,
+        default=8,
+        metavar="N",
+        help="frames a batch; default: 8, fewer need less memory",
+    )
     add_common(parser)
 
 
@@ -29,12 +37,16 @@ def make_labels(options: argparse.Namespace) -> None:
     """Handle `labels`."""
     if not options.run and not (options.depth and options.out):
         raise BradcnError("labels: name a run with --run, or both --depth and --out")
+    from bradcn_nb.labels import processes
     from bradcn_nb.training import make_run_labels
 
     use_threads(options.threads)
     chosen = preset(options.preset)
     depth = options.depth or options.run / "stage0" / "depth.safetensors"
+    state = processes()
     folder = make_run_labels(
-        chosen, depth, options.run, options.out, options.sun, not options.quiet
+        chosen, depth, options.run, options.out, options.sun, not options.quiet, options.batch
     )
-    print(f"labels: {folder}")
+    if state.is_main_process:
+        print(f"labels: {folder}")
+    state.destroy_process_group()

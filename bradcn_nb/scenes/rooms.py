@@ -16,6 +16,8 @@ from bradcn_nb.scenes.sketch import ACCENTS, BROWNS, GREYS, WALLS, Generator, ji
 from bradcn_nb.scenes.surfaces import Surface, View, draw
 from bradcn_nb.scenes.textures import material, photograph, pyramid
 
+SURFACES = ("floor", "ceiling", "wall", "furniture")
+SHELL = ("floor", "ceiling", "wall", "wall", "wall")  # what `_build` begins with, in its order
 KINECT = Camera(focal_mm=6.1, f_number=2.0, sensor_height_mm=5.57)
 FOCAL = KINECT.focal_mm / KINECT.sensor_height_mm
 STEPS_M = 351.0  # 1 / z moves one step per 1 / 351 m: 2.85 mm at 1 m, 71 mm at 5 m (Khoshelham and Elberink 2012)
@@ -152,6 +154,34 @@ def _build(rng: Generator) -> list[Surface]:
     return room.surfaces
 
 
+def _paint(
+    surfaces: list[Surface], height: int, width: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return linear light (h, w, 3), inverse depth (h, w) and whose depth it is: indices (h, w)."""
+    view = View(height, width, FOCAL)
+    frame = np.zeros((height, width, 3), np.float32)
+    inverse = np.full((height, width), 1e-3, np.float32)
+    owner = np.zeros((height, width), int)
+    for index, surface in enumerate(surfaces):
+        layer = draw(surface, view)
+        if layer is None:
+            continue
+        a, b, c = layer.plane_in_pixels(height, width)
+        x0, y0 = layer.origin
+        h, w = layer.rgba.shape[:2]
+        plane = a * np.arange(x0, x0 + w)[None] + b * np.arange(y0, y0 + h)[:, None] + c
+        region = np.s_[y0 : y0 + h, x0 : x0 + w]
+        # A decal lies on its wall and must win against it; other surfaces must be nearer.
+        seen = plane > inverse[region] * (0.99 if surface.decal else 1.0)
+        alpha = layer.rgba[..., 3:] * seen[..., None]
+        frame[region] = frame[region] * (1 - alpha) + layer.rgba[..., :3] * seen[..., None]
+        if not surface.decal:
+            covered = alpha[..., 0] >= 0.5
+            inverse[region][covered] = plane[covered]
+            owner[region][covered] = index
+    return frame, inverse, owner
+
+
 @dataclass(frozen=True)
 class RoomScene:
     """An indoor scene of one seed, seen by an RGB-D camera."""
@@ -161,31 +191,23 @@ class RoomScene:
     def pinhole(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the picture, (h, w, 3) sRGB in [0, 1], and its true depth (h, w) in metres."""
         rng = np.random.default_rng([self.seed, 11])
-        view = View(height, width, FOCAL)
-        frame = np.zeros((height, width, 3), np.float32)
-        inverse = np.full((height, width), 1e-3, np.float32)
-        for surface in _build(rng):
-            layer = draw(surface, view)
-            if layer is None:
-                continue
-            a, b, c = layer.plane_in_pixels(height, width)
-            x0, y0 = layer.origin
-            h, w = layer.rgba.shape[:2]
-            plane = a * np.arange(x0, x0 + w)[None] + b * np.arange(y0, y0 + h)[:, None] + c
-            region = np.s_[y0 : y0 + h, x0 : x0 + w]
-            # A decal lies on its wall and must win against it; other surfaces must be nearer.
-            seen = plane > inverse[region] * (0.99 if surface.decal else 1.0)
-            alpha = layer.rgba[..., 3:] * seen[..., None]
-            frame[region] = frame[region] * (1 - alpha) + layer.rgba[..., :3] * seen[..., None]
-            if not surface.decal:
-                covered = alpha[..., 0] >= 0.5
-                inverse[region][covered] = plane[covered]
+        frame, inverse, _ = _paint(_build(rng), height, width)
         exposure = rng.uniform(0.13, 0.26) / np.exp(np.log(frame.mean(2) + 1e-2).mean())
         light = frame * exposure * jitter(rng, np.ones(3), 0.06)
         light = light + 0.012 * np.sqrt(np.maximum(light, 0) + 0.03) * rng.standard_normal(
             light.shape
         )
         return linear_to_srgb(np.clip(light, 0, 1).astype(np.float32)), 1 / inverse
+
+    def surfaces(self, height: int, width: int) -> np.ndarray:
+        """Return what each pixel shows, uint8 (h, w), an index into `SURFACES`.
+
+        What hangs flat on a wall or lies flat on the floor belongs to it, as its depth does.
+        """
+        _, _, owner = _paint(_build(np.random.default_rng([self.seed, 11])), height, width)
+        kinds = np.full(max(owner.max() + 1, len(SHELL)), SURFACES.index("furniture"), np.uint8)
+        kinds[: len(SHELL)] = [SURFACES.index(kind) for kind in SHELL]
+        return kinds[owner]
 
     def sensed(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return picture, raw depth with holes (0) and noise, and the filled depth; metres, float32.

@@ -4,8 +4,9 @@ import shutil
 from pathlib import Path
 
 from bradcn_nb.errors import RunError
-from bradcn_nb.labels import make_labels
+from bradcn_nb.labels import make_labels, processes
 from bradcn_nb.models import DepthNet, load_weights
+from bradcn_nb.models.inference import for_inference
 from bradcn_nb.presets import Preset
 from bradcn_nb.training.checkpoint import file_digest, replacing
 from bradcn_nb.training.devices import make_accelerator
@@ -21,22 +22,24 @@ def make_run_labels(
     out_dir: Path | None = None,
     sun: Path | None = None,
     progress: bool = True,
+    batch: int = 8,
 ) -> Path:
     """Write Eq. 2's labels of both SUN RGB-D splits to train/ and test/ of a folder; return it.
 
     The folder is `out_dir`, or the one in `run_dir` that belongs to this depth net. Goes on where an
-    interrupted call stopped. Raises WeightsError and DataError for what it reads.
+    interrupted call stopped. Processes that `accelerate launch` started share the work; `batch` is
+    of frames. Raises WeightsError and DataError for what it reads.
     """
     net = DepthNet(preset.model)
     load_weights(depth_weights, net, preset.name)
-    accelerator = make_accelerator(preset.recipe.precision)
-    net = net.to(accelerator.device).eval()
+    net = for_inference(net).to(processes().device)
     digest = file_digest(depth_weights)
     folder = out_dir or run_labels(run_dir, digest)
     for split in ("train", "test"):
         frames = sun_set(preset, split, sun)
-        make_labels(net, frames, folder / split, digest, progress=progress)
-    accelerator.wait_for_everyone()
+        make_labels(
+            net, frames, folder / split, digest, batch, progress, weights_name=depth_weights.name
+        )
     return folder
 
 
