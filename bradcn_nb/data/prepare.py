@@ -259,6 +259,9 @@ def _announce(
     say: Callable[[str], None],
 ) -> None:
     """Say how large the copies of `planned` sources will be; DataError if the disk has less room."""
+    if not planned:
+        say(f"{out}: nothing new to make at {size[1]}x{size[0]}; what is there is checked")
+        return
     step = max(1, len(planned) // SAMPLES)
     sizes = [found for found in each(partial(_bytes, plan), planned[::step], jobs) if found]
     needed = sum(sizes) / max(len(sizes), 1) * len(planned)
