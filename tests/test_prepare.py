@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -115,7 +116,9 @@ def test_a_second_run_keeps_what_is_unchanged_and_mends_the_rest(tmp_path):
     assert run("ebb", root, out).made == 5
     before = contents(out)
     again = run("ebb", root, out)
-    assert (again.made, again.kept) == (0, 5) and contents(out) == before
+    assert (again.made, again.kept) == (0, 5)
+    before[Path(MANIFEST)] = (out / MANIFEST).read_bytes()  # says that it was looked through
+    assert contents(out) == before
     (out / "bokeh/1.jpg").write_bytes(before[(out / "bokeh/1.jpg").relative_to(out)][:-9])
     (out / "original/2.jpg").unlink()
     Image.fromarray(picture(99)).save(root / "bokeh/4400.png")
@@ -292,11 +295,11 @@ def test_a_line_that_was_cut_does_no_harm(tmp_path):
     manifest = out / MANIFEST
     lines = manifest.read_text().splitlines(keepends=True)
     manifest.write_text("".join(lines[:3]) + lines[3][:40])
-    assert not read_prepared(out).done and len(read_prepared(out).records) == 2
+    assert not read_prepared(out).done and len(read_prepared(out).records) == 1
     report = ebb_report(out)
     stray = {d.path for d in report.defects if d.detail == "is not on the manifest"}
-    assert len(stray) == 3 and not report.can_train
-    assert run("ebb", root, out).made == 3
+    assert len(stray) == 4 and not report.can_train
+    assert run("ebb", root, out).made == 4
     assert [json.loads(line) for line in manifest.read_text().splitlines()[4:]][-1] == {"done": 5}
     assert ebb_report(out).can_train
 
