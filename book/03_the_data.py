@@ -768,7 +768,7 @@ assert report.can_train
 # %% [markdown]
 # The second writes a copy at the training size. A real picture has 1.6 megapixels; the net sees a quarter of them. Opening and
 # shrinking the large picture again in every epoch takes longer than reading a small one, several times. The third command
-# measures how many. The copies are JPEGs of quality 98, since a PNG takes three times as long to open; depth stays exact
+# measures how many. The copies are JPEGs of quality 98, since a PNG takes nearly three times as long to open; depth stays exact
 # (`prepared-jpeg`).
 
 # %% [markdown]

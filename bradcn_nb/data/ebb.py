@@ -71,12 +71,6 @@ class EBB(FileDataset):
                 found[number] = files[0]
         return found
 
-    @property
-    def absent(self) -> list[int]:
-        """The numbers of the real split that `root` does not hold, in order."""
-        present = {number for number, _, _ in self.pairs}
-        return [number for number in EBB_SPLITS[self.split] if number not in present]
-
     def __len__(self) -> int:
         return len(self.pairs)
 

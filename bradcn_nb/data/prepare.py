@@ -3,8 +3,8 @@
 The copy has the layout and the encodings of the originals, so the same readers read it, and give what
 they would give from the originals at that size: depths and cameras exactly, pictures but for their
 compression. Pictures become JPEGs of quality 98 without colour subsampling. On six real EBB! pictures
-at 768x512 that is 48.2 to 50.8 dB of the exact resize, at 215 kB; a PNG is exact at 589 kB, but takes
-three times as long to decode, and `bench loading` asks for speed. The best nets end near 25 dB, where
+at 768x512 that is 48.2 to 50.8 dB beside the exact resize, at 228 kB; a PNG is exact at 589 kB, but takes
+nearly three times as long to decode, and `bench loading` asks for speed. The best nets end near 25 dB, where
 an error of 48 dB moves the PSNR by 0.02 dB (ledger: prepared-jpeg).
 """
 
@@ -86,7 +86,7 @@ def prepare(
     (size and time of the one, sha256 of the other) are kept. Before that `say` tells how large the copy
     will be, by a sample. Bad items are left out and named in the outcome.
     Raises DataError if the source holds nothing, `out` belongs to something else, or the disk is too
-    small; OSError if it fails.
+    small or fails.
     """
     if root.resolve() == out.resolve():
         raise DataError(f"{out}: is the data set itself; name another folder")
@@ -112,20 +112,19 @@ def prepare(
             leftover.unlink()
         if not (out / MANIFEST).exists():
             write_atomically(out / MANIFEST, json.dumps(head).encode() + b"\n")
+        append(out, {"begun": len(tasks)})  # until it is done again, nobody reads it
         work = each(renew, tasks, jobs, title="prepare", unit="item", progress=progress)
         with closing(work) as results:
             for (item, _, old), (record, error, made) in zip(tasks, results, strict=True):
                 if record != old:
                     append(out, record or {"id": item, "files": {}})
-                    before.done = False
                 if error:
                     outcome.bad[item] = error
                     continue
                 outcome.made += made
                 outcome.kept += not made
                 outcome.bytes += sum(length for length, _ in record["files"].values())
-        if not before.done:
-            append(out, {"done": outcome.kept + outcome.made})
+        append(out, {"done": outcome.kept + outcome.made})
     except OSError as error:
         raise DataError(
             f"{out}: cannot be written ({error.strerror}); free the disk or its rights, and run the "
@@ -259,6 +258,9 @@ def _announce(
     say: Callable[[str], None],
 ) -> None:
     """Say how large the copies of `planned` sources will be; DataError if the disk has less room."""
+    if not planned:
+        say(f"{out}: nothing new to make at {size[1]}x{size[0]}; what is there is checked")
+        return
     step = max(1, len(planned) // SAMPLES)
     sizes = [found for found in each(partial(_bytes, plan), planned[::step], jobs) if found]
     needed = sum(sizes) / max(len(sizes), 1) * len(planned)

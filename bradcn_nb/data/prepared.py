@@ -1,9 +1,9 @@
 """What a prepared folder says of itself: one line of JSON for the whole, one for every frame.
 
 `data prepare` writes `prepared.jsonl` line by line as frames are done, so a run that is killed knows
-what it has; a line that was cut in the midst is left out, the last line of an item counts, and one
-without files takes the item back. The last line, {"done": ...}, says that all
-is there. Readers refuse a folder that is not done, and any other size than the prepared one.
+what it has. A line that was cut in the midst is left out; the last line of an item counts, and one
+without files takes the item back. {"begun": ...} opens every run, {"done": ...} as the last line of all
+says that all is there. Readers refuse a folder that is not done, and any other size than the prepared.
 """
 
 import hashlib

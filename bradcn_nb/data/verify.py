@@ -19,7 +19,6 @@ from bradcn_nb.errors import DataError
 from bradcn_nb.parallel import each
 
 Record = Mapping[str, Any]  # of a prepared folder's manifest; see `prepared`
-NOTHING: Record = {"files": {}}
 
 
 def verify_ebb(
@@ -50,7 +49,7 @@ def verify_ebb(
         else:
             path = next(files for files in both if files)[0]
             report.defects.append(Defect("partner", short(path, root), "", True))
-            report.defects += changed(root, record)
+            report.defects += changed(root, str(number), record)
     report.items = len(pairs)
     sizes: dict[str, Counter] = {split: Counter() for split in EBB_SPLITS}
     vanished(prepared, map(str, numbers), report)
@@ -110,7 +109,7 @@ def _check_pair(
 ) -> tuple[tuple[int, int] | None, list[Defect]]:
     """The (height, width) of one pair, None if it has none, and its defects."""
     number, *paths, record = pair
-    defects, shapes = changed(root, record), []
+    defects, shapes = changed(root, str(number), record), []
     for path in paths:
         try:
             shapes.append(read_picture(path).shape[:2])
@@ -148,10 +147,14 @@ def vanished(prepared: Prepared | None, names: Iterable[str], report: Report) ->
 
 
 def record_of(prepared: Prepared | None, name: str) -> Record | None:
-    """What the manifest says of an item; nothing at all for originals."""
-    return prepared and prepared.records.get(name, {"files": {name: (0, "not on the manifest")}})
+    """What the manifest says of an item, {} if nothing; None for originals, which have no manifest."""
+    return None if prepared is None else prepared.records.get(name, {})
 
 
-def changed(root: Path, record: Record | None) -> list[Defect]:
+def changed(root: Path, name: str, record: Record | None) -> list[Defect]:
     """The files of an item that are not as its record says; none for originals."""
-    return [Defect("changed", path, "", True) for path in changed_files(root, record or NOTHING)]
+    if record is None:
+        return []
+    if not record:
+        return [Defect("changed", name, "is not on the manifest", True)]
+    return [Defect("changed", path, "", True) for path in changed_files(root, record)]

@@ -131,7 +131,7 @@ class _Facts:
 
 def _check_frame(root: Path, kinds: tuple[str, ...], item: tuple[str, Record | None]) -> _Facts:
     name, record = item
-    folder, facts = root / name, _Facts(defects=changed(root, record))
+    folder, facts = root / name, _Facts(defects=changed(root, name, record))
 
     def attempt(part: str, read: Any, fatal: bool) -> np.ndarray | None:
         path = folder / part
