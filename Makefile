@@ -97,6 +97,7 @@ weights: runs/data/.made
 
 results: $(STAMP)
 	$(PY) -m bradcn_nb.experiments mini full-size skip
+	$(PY) -m bradcn_nb.metric_study
 	$(PY) -m bradcn_nb.gallery
 	$(PY) -m bradcn_nb estimate --recount
 	$(PY) -m bradcn_nb.training.bundle runs/mini data/weights

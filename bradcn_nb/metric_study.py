@@ -128,10 +128,12 @@ def gallery() -> dict[str, Any]:
         "maps": [pack(small_map(m)) for m in maps],
     }
     for name, picture in equal_psnr(truth, focus).items():
+        maps = layer_maps(truth, picture)
         found["equal"][name] = {
             "lpips": lpips(truth, picture),
             "vgg": lpips(truth, picture, "vgg"),
-            "layers": [float(m.mean()) for m in layer_maps(truth, picture)],
+            "layers": [float(m.mean()) for m in maps],
+            "map": pack(small_map(maps[1])),  # where its second layer finds the difference
         }
     for name, distort in distortions(focus).items():
         levels = LEVELS[name]

@@ -61,12 +61,14 @@ def test_the_bundled_log_is_that_of_the_bundled_weights() -> None:
 
 
 def test_readme_quotes_the_results() -> None:
-    rows = re.findall(r"^\| .*? \| ([\d.]+) \| ([\d.]+) \| <!-- (\w*) -->$", README, re.MULTILINE)
+    cell = r" ([\d.]+) \|"
+    rows = re.findall(rf"^\| .*? \|{cell}{cell}{cell} <!-- (\w*) -->$", README, re.MULTILINE)
     assert len(rows) == 4
-    for psnr, ssim, suffix in rows:
+    for psnr, ssim, lpips, suffix in rows:
         ending = f"_{suffix}" if suffix != "model" else ""
         assert psnr == f"{result(f'mini.psnr{ending}'):.2f}"
         assert ssim == f"{result(f'mini.ssim{ending}'):.3f}"
+        assert lpips == f"{result(f'mini.lpips{ending}'):.3f}"
     quoted = re.findall(r"([\d.]+)<!-- (full-size|real|skip)((?:\.\w+)+) -->", README)
     assert len(quoted) >= 6
     for number, name, key in quoted:
