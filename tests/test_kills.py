@@ -2,29 +2,46 @@
 
 import dataclasses
 import multiprocessing
+import os
 import random
 import signal
 import time
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 from test_resume import tensors, tiny_preset, write_ebb, write_nets
 
 from bradcn_nb.presets import Recipe
-from bradcn_nb.training import train
+from bradcn_nb.training import fit, train
 
 PATIENCE_S = 120
 FILES = ("bradcn.safetensors", "bradcn-ema.safetensors", "checkpoint.safetensors")
 
 
-def run(root: Path, run_dir: Path) -> Path:
+def run(root: Path, run_dir: Path, **options) -> Path:
     """Train 2 epochs of 3 steps, the last ones uneven, a checkpoint after each step; the stage's folder."""
     recipe = Recipe(accumulate=2, clip=0.01, ema=0.9)
     tiny = dataclasses.replace(tiny_preset(epochs=2), recipe=recipe)
     init = {net: root / f"{net}.safetensors" for net in ("depth", "adcn")}
-    shown = {"threads": 1, "progress": False, "checkpoint_every": 1}
+    shown = {"threads": 1, "progress": False, "checkpoint_every": 1} | options
     train(tiny, "stage2a", run_dir, init=init, data={"ebb": root / "ebb"}, **shown)
     return run_dir / "stage2a"
+
+
+def run_as_group(root: Path, run_dir: Path, how: signal.Signals) -> None:
+    """Train, with a process that loads data, as a process group that gets a signal at step 2."""
+    os.setpgid(0, 0)
+    multiprocessing.set_start_method("fork", force=True)
+    update = fit.Fit._update
+
+    def noted(self, *given):
+        update(self, *given)
+        if self.step == 2:
+            os.killpg(0, how)
+
+    fit.Fit._update = noted
+    run(root, run_dir, num_workers=1, checkpoint_every=1000)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +84,7 @@ def killer(tmp_path_factory):
         assert child.exitcode == -signal.SIGKILL
         return stage
 
-    kill.root, kill.whole = root, root / "whole" / "stage2a"
+    kill.server, kill.root, kill.whole = server, root, root / "whole" / "stage2a"
     return kill
 
 
@@ -101,6 +118,20 @@ def test_the_run_that_is_to_be_killed_uses_all_state(killer):
 
 def test_two_kills_at_random_moments(killer):
     kills(killer, 2, seed=1)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_group_lets_the_step_end(killer, how):
+    run_dir = killer.root / f"group{how}"
+    child = killer.server.Process(target=run_as_group, args=(killer.root, run_dir, how))
+    child.start()
+    child.join(PATIENCE_S)
+    assert child.exitcode == (143 if how == signal.SIGTERM else 1)  # 1: KeyboardInterrupt
+    with safe_open(run_dir / "stage2a" / "checkpoint.safetensors", "pt") as file:
+        assert '"step": 2' in file.metadata()["progress"]
+    stage = run(killer.root, run_dir)
+    for name in FILES:
+        assert tensors(stage / name) == tensors(killer.whole / name)
 
 
 @pytest.mark.slow

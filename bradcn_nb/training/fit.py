@@ -4,48 +4,25 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import send_to_device, set_seed
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from bradcn_nb import losses
 from bradcn_nb.errors import BradcnError, RunError
-from bradcn_nb.presets import Preset, Stage
 from bradcn_nb.training import checkpoint as ckpt
 from bradcn_nb.training.devices import is_lost_peer, memory_bytes
 from bradcn_nb.training.log import Board, Log, Row, save_strip, strip_of
 from bradcn_nb.training.screen import Screen
 from bradcn_nb.training.stages import compare, panels, score, terms
-from bradcn_nb.training.steps import LARGE, EpochBatches, learning_rate
+from bradcn_nb.training.steps import LARGE, EpochBatches, Job, learning_rate
 from bradcn_nb.training.stop import StopSignal, quiet_worker
 
 FLUSH_BATCHES = 10  # losses are read back in groups, so that a GPU need not wait for each
 CHECKPOINT_SECONDS = 60.0
 STRIP_ROWS = 4
-
-
-@dataclass(frozen=True)
-class Job:
-    """One stage of one run, counted out: what `Fit` needs to know besides model and optimiser."""
-
-    preset: Preset
-    stage: Stage
-    folder: Path
-    train_set: Dataset
-    check_set: Dataset
-    items: int  # in the training set
-    used: int  # of them in each epoch
-    per_epoch: int  # steps
-    steps: int  # in all
-    checkpoint_every: int | None  # steps; None: about a minute
-    num_workers: int
-    progress: bool
-    strip_every: int | None  # steps; None: an epoch
-    tensorboard: bool
 
 
 class Fit:
@@ -58,7 +35,7 @@ class Fit:
         self, job: Job, accelerator: Accelerator, model: torch.nn.Module, state: ckpt.State
     ):
         self.job, self.accelerator, self.model, self.state = job, accelerator, model, state
-        self.main, self.alone = accelerator.is_main_process, accelerator.num_processes == 1
+        self.main, self.alone = accelerator.is_main_process, job.processes == 1
         self.loss_of = losses.stage_loss(job.stage)
         self.pending: list[tuple[int, float, torch.Tensor, torch.Tensor | None]] = []
         self.path = job.folder / "checkpoint.safetensors"
@@ -75,14 +52,7 @@ class Fit:
                 self._open(outputs)
             try:
                 while self.step < job.steps:
-                    epoch, done = divmod(self.step, job.per_epoch)
-                    self._training_mode()
-                    for batches, own in self._batches(epoch, done):
-                        self._update(batches, own)
-                        if self._is_due() or (self.alone and stop.number):
-                            self._report(epoch, stop)
-                        if self.step == job.steps:
-                            break
+                    self._train_epoch(stop)
             except torch.cuda.OutOfMemoryError:
                 raise RunError(
                     f"{job.folder}: the GPU's memory is full at step {self.step + 1}; {self._kept()};"
@@ -96,6 +66,17 @@ class Fit:
                     " see what that process says, then give the same command again"
                 ) from error
 
+    def _train_epoch(self, stop: StopSignal) -> None:
+        epoch, done = divmod(self.step, self.job.per_epoch)
+        self._training_mode()
+        with contextlib.closing(self._batches(epoch, done)) as steps:
+            for batches, own in steps:
+                self._update(batches, own)
+                if self._is_due() or (self.alone and stop.number):
+                    self._report(epoch, stop)
+                if self.step == self.job.steps:
+                    break
+
     def _open(self, outputs: contextlib.ExitStack) -> None:
         job = self.job
         self.log = Log(job.folder / "log.csv", self.log_bytes)
@@ -104,17 +85,11 @@ class Fit:
         if job.tensorboard:
             self.board = Board(job.folder / "tensorboard", self.step)
             outputs.callback(self.board.close)
-        total, done = (self._items(step) for step in (job.steps, self.step))
+        total, done = (job.items_before(step) for step in (job.steps, self.step))
         name = job.stage.name
         self.screen = Screen(name, math.ceil(job.steps / job.per_epoch), total, done, job.progress)
         outputs.enter_context(self.screen)
         self.checks = list(DataLoader(job.check_set, batch_size=job.stage.batch))
-
-    def _items(self, step: int) -> int:
-        """How many items the first `step` steps take, of all processes."""
-        epochs, rest = divmod(step, self.job.per_epoch)
-        size = self.job.preset.recipe.accumulate * self.job.stage.batch
-        return epochs * self.job.used + rest * size * self.accelerator.num_processes
 
     def _at(self, every: int | None) -> bool:
         return self.step == self.job.steps or bool(every and self.step % every == 0)
@@ -142,7 +117,7 @@ class Fit:
             epoch,
             done,
             accumulate=job.preset.recipe.accumulate,
-            processes=self.accelerator.num_processes,
+            processes=job.processes,
             process=self.accelerator.process_index,
         )
         job.train_set.set_epoch(epoch)
@@ -155,13 +130,15 @@ class Fit:
             generator=torch.Generator().manual_seed(0),  # leaves the global generator alone
         )
         batches = iter(loader)
-        for step, own in zip(order.steps, order.own, strict=True):
-            try:
-                ready = [next(batches) for _ in step]
-            except BradcnError as error:  # a loader's process adds its traceback: keep the message
-                message = str(error).rpartition(f"{type(error).__name__}: ")[2].strip()
-                raise type(error)(message) from error
-            yield ready, own
+        try:
+            for step, own in zip(order.steps, order.own, strict=True):
+                yield [next(batches) for _ in step], own
+        except BradcnError as error:  # a loader's process adds its traceback: keep the message
+            message = str(error).rpartition(f"{type(error).__name__}: ")[2].strip()
+            raise type(error)(message) from None
+        finally:
+            if job.num_workers:  # not left to the garbage collector, or an exit waits for them
+                batches._shutdown_workers()
 
     def _update(self, batches: list[dict], own: bool) -> None:
         """Take one step: the gradient of the mean loss over all items of all processes.
@@ -186,7 +163,7 @@ class Fit:
             wait = number < len(batches)  # exchange gradients once a step
             with accelerator.no_sync(self.model) if wait else contextlib.nullcontext():
                 loss = self.loss_of(*compare(job.stage, self.model, batch))
-                loss = loss * (count * accelerator.num_processes / total)
+                loss = loss * (count * job.processes / total)
                 accelerator.backward(loss)
             mean += loss.detach()
         norm, clip = None, job.preset.recipe.clip
@@ -208,7 +185,7 @@ class Fit:
                 rows[-1] = rows[-1]._replace(check=self._check())
             self.log.rows(rows)
             memory = memory_bytes(self.accelerator.device)
-            items = self._items(self.step) - self._items(self.step - len(rows))
+            items = job.items_before(self.step) - job.items_before(self.step - len(rows))
             speed = self.screen.update(
                 epoch + 1, items, [r.loss for r in rows], rows[-1].lr, memory
             )

@@ -20,7 +20,7 @@ from bradcn_nb.models import save_weights
 from bradcn_nb.presets import Preset
 from bradcn_nb.training import checkpoint as ckpt
 from bradcn_nb.training.devices import make_accelerator
-from bradcn_nb.training.fit import Fit, Job
+from bradcn_nb.training.fit import Fit
 from bradcn_nb.training.run import open_run, provenance
 from bradcn_nb.training.stages import (
     Sources,
@@ -30,7 +30,7 @@ from bradcn_nb.training.stages import (
     run_labels,
     weights_file,
 )
-from bradcn_nb.training.steps import LARGE, EpochBatches, learning_rate
+from bradcn_nb.training.steps import LARGE, EpochBatches, Job, learning_rate
 
 __all__ = ["BETAS", "LARGE", "EpochBatches", "learning_rate", "train"]
 
@@ -122,7 +122,7 @@ def train(
     model, optimizer = accelerator.prepare(net, adam)
     job = Job(
         preset, stage, folder, train_set, check_set, items, used, per_epoch, steps,
-        checkpoint_every, num_workers, progress, strip_every, tensorboard,
+        accelerator.num_processes, checkpoint_every, num_workers, progress, strip_every, tensorboard,
     )  # fmt: skip
     state = ckpt.State(net, optimizer, accelerator.scaler, ema)
     Fit(job, accelerator, model, state).run()

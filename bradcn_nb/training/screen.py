@@ -8,11 +8,11 @@ from tqdm import tqdm
 
 LINE_SECONDS = 30.0  # between two lines in a log file
 LINE_WIDTH = 100
-MEMORY = 0.98  # of the shown loss: about the last 50 steps
+KEEP = 0.98  # of the shown loss from step to step: about the last 50 count
+KEEP_SPEED = 0.8  # of the shown speed from report to report
 
-_NUMBERS = "{remaining} left, {rate_fmt}{postfix}"
-BAR = "{desc} {percentage:3.0f}%|{bar}| " + _NUMBERS
-LINE = "{desc} {percentage:3.0f}% " + _NUMBERS
+BAR = "{desc} {percentage:3.0f}%|{bar}|{remaining} left{postfix}"  # 80 columns hold all of it
+LINE = "{desc} {percentage:3.0f}% {remaining} left{postfix}"
 
 
 class Lines:
@@ -45,8 +45,9 @@ class Screen:
             else {"bar_format": LINE, "file": Lines(sys.stderr), "ncols": LINE_WIDTH}
             | {"mininterval": LINE_SECONDS, "maxinterval": LINE_SECONDS}
         )
-        self.bar = tqdm(total=total, initial=done, desc=name, unit="img", disable=not show, **kind)
-        self.items, self.since = 0, time.monotonic()
+        self.bar = tqdm(total=total, initial=done, desc=name, disable=not show, **kind)
+        self.items = self.seconds = 0.0
+        self.since = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -57,15 +58,18 @@ class Screen:
     def update(self, epoch: int, items: int, losses: list[float], lr: float, memory: int) -> float:
         """Count `items` more and show the numbers; return the items a second since the last call."""
         for loss in losses:
-            self.mean = MEMORY * self.mean + (1 - MEMORY) * loss
-            self.weight = MEMORY * self.weight + 1 - MEMORY
-        text = f"loss {self.mean / self.weight:.4f}, lr {lr:.1e}, {memory / 1e9:.1f} GB"
+            self.mean = KEEP * self.mean + (1 - KEEP) * loss
+            self.weight = KEEP * self.weight + 1 - KEEP
+        seconds = max(time.monotonic() - self.since, 1e-9)
+        self.since += seconds
+        self.items = KEEP_SPEED * self.items + items
+        self.seconds = KEEP_SPEED * self.seconds + seconds
+        speed, loss = self.items / self.seconds, self.mean / self.weight
+        text = f"{speed:.3g} img/s, loss {loss:.4f}, lr {lr:.1e}, {memory / 1e9:.1f} GB"
         self.bar.set_postfix_str(text, refresh=False)
         self.bar.set_description_str(f"{self.name} {epoch}/{self.epochs}", refresh=False)
         self.bar.update(items)
-        now, before = time.monotonic(), self.since
-        self.since = now
-        return items / max(now - before, 1e-9)
+        return items / seconds
 
     def phase(self, what: str) -> None:
         """Say in a terminal what the stage does between two steps, since that may take a while."""

@@ -5,14 +5,45 @@ Nothing random is carried from one step to the next, so a resumed run meets the 
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from torch.utils.data import BatchSampler
+from torch.utils.data import BatchSampler, Dataset
 
 from bradcn_nb.errors import RunError
-from bradcn_nb.presets import Stage
+from bradcn_nb.presets import Preset, Stage
 
 LARGE = 1_000_003  # a prime that keeps the seeds of stages, epochs and steps apart
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stage of one run, counted out: what `Fit` needs to know besides model and optimiser."""
+
+    preset: Preset
+    stage: Stage
+    folder: Path
+    train_set: Dataset
+    check_set: Dataset
+    items: int  # in the training set
+    used: int  # of them in each epoch
+    per_epoch: int  # steps
+    steps: int  # in all
+    processes: int
+    checkpoint_every: int | None  # steps; None: about a minute
+    num_workers: int
+    progress: bool
+    strip_every: int | None  # steps; None: an epoch
+    tensorboard: bool
+
+    def items_before(self, step: int) -> int:
+        """Return how many items the first `step` steps take, of all processes."""
+        epochs, rest = divmod(step, self.per_epoch)
+        return epochs * self.used + rest * self.processes * (
+            self.preset.recipe.accumulate * self.stage.batch
+        )
+
 
 # The share of `Stage.lr` at t, from 0 at the first step to 1 behind the last.
 SCHEDULES: dict[str, Callable[[float], float]] = {

@@ -7,6 +7,7 @@ import time
 from typing import Self
 
 SAME_S = 2.0  # a launcher passes on what the terminal has sent to its processes already
+GRACE_S = 30  # for the parent to finish its step and write a checkpoint
 
 
 class StopSignal:
@@ -42,9 +43,11 @@ class StopSignal:
 
 
 def quiet_worker(_index: int) -> None:
-    """Leave stopping to the parent: a signal to the whole group must not break off the step.
+    """Leave stopping to the parent: a signal to the whole group must not break off its step.
 
-    A loader's process notices when its parent is gone, and ends.
+    A loader's process that is told to end does so when its parent has no more use for it, or after
+    a while; when its parent is gone it ends by itself.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hasattr(signal, "alarm"):  # not on Windows
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE_S))
