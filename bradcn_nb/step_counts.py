@@ -141,15 +141,12 @@ def count_label(preset: Preset, size: tuple[int, int], half: bool) -> StepCount:
 
 
 def _batch(preset: Preset, stage: Stage, size: tuple[int, int]) -> dict[str, Tensor]:
-    scale = preset.data.truth_scale
-    maps = torch.empty(1, 1, *size)
-    return {
-        "image": torch.empty(1, 3, *size),
-        "bokeh": torch.empty(1, 3, scale * size[0], scale * size[1]),
-        "depth": maps,
-        "error": maps,
-        "mask": torch.ones(1, 1, *size, dtype=torch.bool),
-    }
+    image = torch.empty(1, 3, *size)
+    if stage.data == "ebb":
+        scale = preset.data.truth_scale
+        return {"image": image, "bokeh": torch.empty(1, 3, scale * size[0], scale * size[1])}
+    maps, mask = torch.empty(1, 1, *size), torch.ones(1, 1, *size, dtype=torch.bool)
+    return {"image": image, "depth": maps, "error": maps, "mask": mask}
 
 
 def _full(tensor: Tensor | None) -> Tensor | None:
