@@ -32,7 +32,7 @@
 #
 # **Before this**: chapter 6 (the Depth Prediction Net). A depth map is a tensor `(N, 1, H, W)` in metres.
 #
-# **Time and memory**: about half a minute on one laptop-class core, about 1.2 GB. No download, no GPU.
+# **Time and memory**: about half a minute on one laptop-class core, about 1.3 GB. No download, no GPU.
 
 # %% [markdown]
 # ## Setup
@@ -58,6 +58,7 @@ import copy
 import json
 import re
 import tempfile
+import textwrap
 from pathlib import Path
 
 import cv2
@@ -220,7 +221,7 @@ plt.show()
 # ### By surface
 #
 # Our rooms are generated. The generator knows what each pixel shows: floor, ceiling, wall or furniture. From the
-# true depth we add one more class, which cuts across the others: *edges*, where the depth jumps by a quarter or
+# measured depth we add one more class, which cuts across the others: *edges*, where the depth jumps by a quarter or
 # more within two pixels.
 
 # %%
@@ -539,8 +540,10 @@ from bradcn_nb.errors import DataError
 try:
     LabelSet(few, work / "labels", weights_hash(load_bradcn().depth_net))
 except DataError as error:
-    said = str(error).partition("manifest.json: ")[2]
-    print(re.sub(r"([0-9a-f]{6})[0-9a-f]{58}", r"\1...", said))
+    said = re.sub(
+        r"([0-9a-f]{6})[0-9a-f]{58}", r"\1...", str(error).partition("manifest.json: ")[2]
+    )
+    print(textwrap.fill(said, 80))
 
 # %% [markdown]
 # ## Try it

@@ -31,7 +31,7 @@
 #
 # **Before this**: chapter 8 (the labels), and PyTorch's `Conv2d`.
 #
-# **Time and memory**: about half a minute on one laptop-class core, about 1.2 GB. No download, no GPU.
+# **Time and memory**: about half a minute on one laptop-class core, about 1.5 GB. No download, no GPU.
 
 # %% [markdown]
 # ## Setup
@@ -128,6 +128,7 @@ def census(cfg, height: int, width: int) -> list[tuple]:
     return [(shapes[f"down{k}"], shapes.get(f"up{k}")) for k in range(len(net.down))]
 
 
+# %% tags=["hide-input"]
 def draw(axis, levels: list[tuple], title: str) -> None:
     """The U: boxes as wide as they have channels (square root) and as high as their pixels."""
     bottom, last = len(levels) - 1, {}
@@ -187,7 +188,6 @@ plt.show()
 
 # %%
 net = load_bradcn("mini").adcn  # the trained one; its weights come with the book
-weights = net.state_dict()
 
 
 def double_conv(x, first, second):
@@ -365,7 +365,7 @@ plt.show()
 # %% [markdown]
 # ## Stage 1, for some seconds
 #
-# The paper's stage 1 is 50 epochs. Here are 160 steps of four pictures, some two epochs. The loop is ordinary: pick four,
+# The paper's stage 1 is 50 epochs. Here are 120 steps of four pictures, less than two epochs. The loop is ordinary: pick four,
 # mirror half of them, L1 inside the mask, Adam. (Chapter 11 proves such a loop equal to the package's.) Every 40 steps we
 # look how it does on the test rooms.
 
@@ -373,11 +373,11 @@ plt.show()
 from bradcn_nb.losses import l1
 from bradcn_nb.training.loop import BETAS, learning_rate
 
-stage1, STEPS = mini.stage("stage1"), 160
+stage1, STEPS = mini.stage("stage1"), 120
 torch.manual_seed(0)
 mine = ADCN(mini.model).to(memory_format=torch.channels_last)
 adam = torch.optim.Adam(mine.parameters(), lr=stage1.lr, betas=BETAS, fused=True)
-order = torch.cat([torch.randperm(len(train["De"])) for _ in range(3)])
+order = torch.cat([torch.randperm(len(train["De"])) for _ in range(2)])
 curve, looks = [], {}
 
 
@@ -470,15 +470,21 @@ print("the short training has learned the map of medians, and little else")
 # Which part of the U draws what? Take the skips away, and then the deepest level, without any new training:
 
 # %% mystnb={"image": {"alt": "Four panels of one room: the picture, the full prediction, the prediction without skips, which is nearly the same but smoother, and the prediction with the deepest level set to zero, which is another map altogether."}}
+some = test["image"][SHOWN[0] : SHOWN[0] + 6]  # six rooms, the first of them is shown
 with torch.no_grad():
-    one = test["image"][SHOWN[0]][None]
-    maps = [u_net(one, net, *parts)[0] for parts in ((True, True), (False, True), (True, False))]
+    maps = [u_net(some, net, *parts) for parts in ((True, True), (False, True), (True, False))]
 titles = ["picture", "whole", "no skips", "no deepest level"]
-grid([one[0], *maps], titles, unit=["", *["m"] * 3], limits=[None, *[(0, 1.5)] * 3], columns=2)
+panels = [some[0], *(m[0] for m in maps)]
+grid(panels, titles, unit=["", *["m"] * 3], limits=[None, *[(0, 1.5)] * 3], columns=2)
+
+# %%
+changes = [float((m - maps[0]).abs().mean()) for m in maps[1:]]
+print(f"mean change without skips {changes[0]:.2f} m, without the deepest level {changes[1]:.2f} m")
+assert changes[1] > 1.5 * changes[0]
 
 # %% [markdown]
-# Without skips the map is hardly another one. Without the deepest level it falls apart. So our ADCN uses its depths and
-# hardly its skips, the one thing that makes a U out of a funnel: even the whole map has no outlines. (The net was trained
+# Without skips the map is much the same. Without the deepest level it is another one. So our ADCN lives by its depths more
+# than by its skips, the one thing that makes a U out of a funnel: even the whole map has no outlines. (The net was trained
 # with both. This shows who draws what, not what each is worth.) The fine chequered pattern is of the doublings' making:
 # four matrices, one for each place in a 2x2 square, need not agree.
 
@@ -555,7 +561,7 @@ print("test rooms, Spearman in five bands of Do:", " ".join(f"{r:.2f}" for r in 
 from bradcn_nb.data.bundle import EBB_SEED, EBB_TEST
 from bradcn_nb.scenes import outdoor_scene
 
-views = [outdoor_scene(EBB_SEED + n).pinhole(*SIZE) for n in EBB_TEST[:40]]
+views = [outdoor_scene(EBB_SEED + n).pinhole(*SIZE) for n in EBB_TEST[:30]]
 pictures = torch.from_numpy(np.stack([v[0] for v in views]).transpose(0, 3, 1, 2)).float()
 truth = (
     torch.from_numpy(np.stack([v[1] for v in views])[:, None]).float().clamp(max=mini.data.clip_m)
@@ -745,7 +751,7 @@ HTML(PAGE.replace("DATA", json.dumps(scenes)))
 # What it has **not** learned:
 #
 # - to be much closer than a map that knows only the place in the frame. Most of De, on a new room, is a surprise to it;
-# - outlines. It paints regions, and leaves its skips nearly unused;
+# - outlines. It paints regions, and makes little of its skips;
 # - to mean what it says. Its numbers are too small on average, and too spread out for what it knows;
 # - anything that carries over to the outdoor scenes it is later used on.
 #
@@ -760,7 +766,7 @@ HTML(PAGE.replace("DATA", json.dumps(scenes)))
 # ## Your numbers may differ
 #
 # Shapes and counts are exact everywhere. Numbers of the bundled weights may move in their last digit. Those of the short
-# training may move more, since 160 steps add up small differences of rounding: that is why they are drawn, not printed.
+# training may move more, since 120 steps add up small differences of rounding: that is why they are drawn, not printed.
 # Other weights may change the account itself; then the asserts before it fail, and the text has to be written anew.
 
 # %% [markdown]
@@ -829,14 +835,14 @@ except NotImplementedError:
 # **2.** Average the bundled ADCN's map and the map of medians, half and half. Judge the mixture on the test rooms. Which
 # measures improve, and what does that say about overfitting?
 #
-# **3.** Train with a squared error in place of L1 (160 steps). Where does the calibration curve of the training rooms go,
+# **3.** Train with a squared error in place of L1 (120 steps). Where does the calibration curve of the training rooms go,
 # and why? What happens to the MAE?
 #
 # **4.** Give ADCN the depth as well: a U with 4 input channels, fed the picture and Do / 8. The
 # [ledger](ledger.md) calls it the alternative to `adcn-input`. Which of the four measures moves most on the test rooms?
 #
 # **5.** The widths of `mini` are (8, 16, 32, 96, 288). Where are most of its parameters? Find widths with a tenth of them
-# and train both for 160 steps. Does the smaller one overfit less?
+# and train both for 120 steps. Does the smaller one overfit less?
 #
 # **6.** A perfect ranking with wrong numbers: square ADCN's output. Which of the four measures stay exactly as they were?
 # Try it before you look at the formulas.

@@ -51,7 +51,7 @@ def probe_viewer(frames: Sequence[Frame], limits: Mapping[str, float], *, descri
     }
     content = json.dumps(data)
     ident = "probe-" + hashlib.sha256(content.encode()).hexdigest()[:12]
-    panels = ["picture", *(f"{name}: yellow is {limit:g} m" for name, limit in limits.items())]
+    panels = ["picture", *(f"{name}: dark 0, yellow {limit:g} m" for name, limit in limits.items())]
     text = _PAGE.substitute(
         id=ident,
         data=content.replace("</", "<\\/"),
@@ -64,7 +64,7 @@ def probe_viewer(frames: Sequence[Frame], limits: Mapping[str, float], *, descri
         panels="".join(
             f'<figure><figcaption>{html.escape(panel)}</figcaption><div class="panel">'
             f'<img src="{source}" width="{width}" height="{height}" alt="{html.escape(panel)}">'
-            '<span class="mark" aria-hidden="true"></span></div></figure>'
+            '<span class="spot" aria-hidden="true"></span></div></figure>'
             for panel, source in zip(panels, data["frames"][0]["images"], strict=True)
         ),
     )
@@ -110,7 +110,8 @@ _PAGE = Template("""
 #$id .panel { position: relative; }
 #$id img { display: block; width: 100%; height: auto; margin: 0; padding: 0; border-radius: 0;
   image-rendering: pixelated; filter: none; }
-#$id .mark { position: absolute; width: 16px; height: 16px; margin: -8px 0 0 -8px; pointer-events: none;
+#$id .spot { position: absolute; width: 12px; height: 12px; margin: -6px 0 0 -6px; pointer-events: none;
+  box-sizing: border-box; background: none;
   border: 2px solid #fff; border-radius: 50%; box-shadow: 0 0 0 2px #000; }
 #$id output { display: block; min-height: 3em; border-left: 4px solid #0072b2; padding: .2em 1em;
   margin: 0 0 .6em; }
@@ -144,7 +145,7 @@ _PAGE = Template("""
       return name + " " + (value === data.none ? "unknown" : (value / 1000).toFixed(3) + " m");
     });
     output.textContent = "Row " + row + ", column " + column + ": " + said.join(", ");
-    root.querySelectorAll(".mark").forEach(function (mark) {
+    root.querySelectorAll(".spot").forEach(function (mark) {
       mark.style.left = 100 * (column + 0.5) / data.width + "%";
       mark.style.top = 100 * (row + 0.5) / data.height + "%";
     });
