@@ -124,6 +124,8 @@ def measure_all(
 ) -> Iterator[tuple[str, dict[str, Any] | str]]:
     """(stem, what `measure_files` found) as it comes, from this process or from several."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if protocol.backbone == "vgg" and not protocol.lpips_size:
+        cores = 1  # each process wants 2.7 GB for a pair of 1566x1024
     workers = min(workers or cores or 1, -(-len(jobs) // PAIRS_PER_WORKER))
     if workers < 2:
         for stem, pair in jobs.items():
