@@ -243,6 +243,8 @@ def _answer(net: nn.Module, image: Tensor) -> Tensor:
 def training_step(preset_name: str, checkpointing: bool) -> dict[str, float]:
     """Run one step of stage 2 on random pictures; return its loss, seconds and peak bytes.
 
+    `cpu_seconds` is the time that this process had the CPU, all threads together.
+
     It is a step in the midst of training, when Adam's state is there already: two more numbers for
     each weight, which a first step does not hold beside the activations. The peak is that of the
     whole process so far, from /proc, so it wants a process of its own.
@@ -268,17 +270,18 @@ def training_step(preset_name: str, checkpointing: bool) -> dict[str, float]:
         "image": torch.rand(stage.batch, 3, height, width),
         "bokeh": torch.rand(stage.batch, 3, scale * height, scale * width),
     }
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     loss = stage_loss(stage)(*compare(stage, net, batch))
     loss.backward()
     optimizer.step()
-    seconds = time.perf_counter() - start
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
     # Not getrusage: its ru_maxrss starts from the memory of the process that started this one.
     status = STATUS.read_text()
     peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
     return {
         "loss": loss.item(),
         "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
         "peak_bytes": 1024 * int(peak.split()[1]),
     }
 

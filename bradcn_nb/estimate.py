@@ -63,13 +63,13 @@ DEVICES = (
 # (fast, slow), memory: (low, high). Shares are of the data sheet's figure. For tensor cores, compare
 # the 21 % to 46 % that large language models reached (Chowdhery et al. 2022, Table 3).
 ASSUMED: dict[str, Range] = {
-    "share of the peak, plain fp32": (0.75, 0.35),  # this project's own CPU: see `checked`
+    "share of the peak, plain fp32": (0.75, 0.35),  # a CPU's step: see `cpu_check`
     "share of the peak, tensor cores": (0.50, 0.15),
     "share of the memory bandwidth": (0.85, 0.50),
     "share of the link between GPUs": (1.00, 0.50),
     "seconds to launch an operation": (3e-6, 10e-6),
     "memory over the tensors' own, factor": (1.00, 1.15),
-    "memory of CUDA and its libraries, bytes": (0.3e9, 0.8e9),
+    "memory of CUDA and its libraries, bytes": (0.3e9, 1.5e9),  # a CPU's process: 1.5e9 to 1.9e9
 }
 
 

@@ -1,9 +1,8 @@
-"""What `estimate` derives, as one object and as text; and its method held against a measured step."""
+"""What `estimate` derives, as one object and as text."""
 
 from dataclasses import asdict
 from typing import Any
 
-from bradcn_nb.errors import BradcnError
 from bradcn_nb.estimate import (
     ASSUMED,
     DEVICES,
@@ -14,8 +13,8 @@ from bradcn_nb.estimate import (
     verdict,
     worst,
 )
-from bradcn_nb.presets import PRESETS, Preset
-from bradcn_nb.step_counts import Counts, key
+from bradcn_nb.presets import Preset
+from bradcn_nb.step_counts import Counts
 
 
 def as_json(
@@ -106,59 +105,3 @@ def as_text(
 
 def _last(counts: Counts) -> str:
     return list(counts)[-1]
-
-
-def checked(bench: dict[str, Any], stored: dict[str, Counts]) -> list[dict[str, float]]:
-    """Hold the method against what can be measured without a GPU: a training step on this CPU.
-
-    `bench` is what `bench peak checkpointing --json` wrote, `stored` comes from `stored_counts`. For a
-    step without and with checkpointing: its counted GMACs, its seconds if all of them ran as fast as
-    the best matrix product, its measured seconds, the share of the peak that this is; the counted
-    bytes of its tensors and the measured peak of the process. Raises BradcnError without both parts.
-    """
-    try:
-        rate = bench["peak"]["gflops"] * 1e9
-        name, ran = bench["checkpointing"]["preset"], bench["checkpointing"]["steps"]
-        found = []
-        for on, word in ((False, "off"), (True, "on")):
-            count = stored[key(PRESETS[name].data.train_size, False, on)]["stage2a"]
-            predicted, measured = 2 * count.macs / rate, ran[word]["seconds"]
-            found.append(
-                {
-                    "checkpointing": on,
-                    "gmacs": count.macs / 1e9,
-                    "predicted_s": predicted,
-                    "measured_s": measured,
-                    "share_of_peak": predicted / measured,
-                    "counted_bytes": count.step_bytes,
-                    "measured_bytes": ran[word]["peak_bytes"],
-                }
-            )
-    except (KeyError, TypeError):
-        raise BradcnError(
-            "no whole measurement of a step at full size: make one with"
-            " `python -m bradcn_nb bench peak checkpointing --json FILE`, without --quick"
-        ) from None
-    return found
-
-
-def checked_as_text(bench: dict[str, Any], found: list[dict[str, float]]) -> str:
-    """Return what `checked` found, for people."""
-    machine = bench["machine"]
-    lines = [
-        f"MEASURED: one step of stage2a on {machine['cpu']}, {machine['threads']} threads, whose best"
-        f" matrix product reaches {bench['peak']['gflops']:.1f} GFLOP/s",
-        "",
-        f"{'checkpointing':16}{'GMACs':>9}{'s at the peak':>15}{'s measured':>12}{'ratio':>8}"
-        f"{'GB counted':>13}{'GB measured':>13}{'ratio':>8}",
-    ]
-    for row in found:
-        lines.append(
-            f"  {'on' if row['checkpointing'] else 'off':14}{row['gmacs']:9.1f}{row['predicted_s']:15.1f}"
-            f"{row['measured_s']:12.1f}{row['measured_s'] / row['predicted_s']:8.2f}"
-            f"{row['counted_bytes'] / 1e9:13.2f}{row['measured_bytes'] / 1e9:13.2f}"
-            f"{row['measured_bytes'] / row['counted_bytes']:8.2f}"
-        )
-    low, high = sorted(row["share_of_peak"] for row in found)
-    lines += ["", f"so a step reaches {low:.0%} to {high:.0%} of this machine's peak"]
-    return "\n".join(lines)
