@@ -58,6 +58,7 @@ class DataConfig:
     truth_scale: int  # stage 2's loss compares after bilinear enlargement by this, "mini-truth"
     sun_counts: tuple[int, int]  # (train, test) frames drawn from SUN RGB-D
     clip_m: float  # depths beyond this many metres are clipped
+    sun_split: str = "random"  # as Section IV-A; "scene": no place in both sets, ledger "sun-leak"
 
 
 @dataclass(frozen=True)

@@ -168,6 +168,23 @@ def stage2(tmp_path, folders, tiny=None, **options):
     return train(tiny, "stage2a", tmp_path / "run", **settings)
 
 
+def test_the_split_of_sun_rgbd_is_the_presets(tmp_path):
+    from test_data import make_sun
+
+    make_sun(tmp_path, 12)  # those of kv1 are NYUv2's
+    mini = preset("mini")
+    drawn = {}
+    for split, counts in (("random", (8, 4)), ("scene", (6, 3))):
+        chosen = dataclasses.replace(mini.data, sun_split=split, sun_counts=counts)
+        sets = (
+            stages.sun_set(dataclasses.replace(mini, data=chosen), part, tmp_path)
+            for part in ("train", "test")
+        )
+        drawn[split] = [frame for part in sets for frame in part.ids]
+    assert any(frame.startswith("kv1/NYUdata") for frame in drawn["random"])
+    assert not any(frame.startswith("kv1/NYUdata") for frame in drawn["scene"])
+
+
 def test_stage2_compares_after_the_protocols_enlargement(folders):
     mini = preset("mini")
     train_set = stages.ebb_set(mini, "train", folders["ebb"])

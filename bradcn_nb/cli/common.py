@@ -59,6 +59,16 @@ def add_common(parser: Parser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
+def add_sun_split(parser: Parser) -> None:
+    """Add --sun-split."""
+    parser.add_argument(
+        "--sun-split",
+        choices=("random", "scene"),
+        default="random",
+        help="of SUN RGB-D's frames; default: random, as the paper; scene: no place in both sets",
+    )
+
+
 def use_threads(count: int | None) -> None:
     """Let torch use `count` threads of the CPU; None leaves its own choice."""
     if count:

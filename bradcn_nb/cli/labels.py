@@ -1,9 +1,10 @@
 """`labels`: Eq. 2's labels of a run or of a folder."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
-from bradcn_nb.cli.common import add_common, command, natural, use_threads
+from bradcn_nb.cli.common import add_common, add_sun_split, command, natural, use_threads
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.presets import preset
 
@@ -30,6 +31,7 @@ def add(group) -> None:
         metavar="N",
         help="frames a batch; default: 8, fewer need less memory",
     )
+    add_sun_split(parser)
     add_common(parser)
 
 
@@ -42,6 +44,7 @@ def make_labels(options: argparse.Namespace) -> None:
 
     use_threads(options.threads)
     chosen = preset(options.preset)
+    chosen = replace(chosen, data=replace(chosen.data, sun_split=options.sun_split))
     depth = options.depth or options.run / "stage0" / "depth.safetensors"
     state = processes()
     folder = make_run_labels(

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from bradcn_nb.cli.common import add_common, command, natural
+from bradcn_nb.cli.common import add_common, add_sun_split, command, natural
 from bradcn_nb.presets import PRECISIONS, PRESETS, preset
 
 
@@ -68,6 +68,7 @@ def add(group) -> None:
         "--checkpointing", action="store_true", help="compute activations twice, to save memory"
     )
     recipe = parser.add_argument_group("what changes the weights; a run keeps to it")
+    add_sun_split(recipe)
     recipe.add_argument("--precision", choices=PRECISIONS, help="default: the preset's, fp32")
     recipe.add_argument(
         "--accumulate",
@@ -89,7 +90,11 @@ def run_training(options: argparse.Namespace) -> None:
     chosen = preset(options.preset)
     given = {name: getattr(options, name) for name in ("precision", "accumulate", "clip", "ema")}
     given = {name: value for name, value in given.items() if value is not None}
-    chosen = replace(chosen, recipe=replace(chosen.recipe, **given))
+    chosen = replace(
+        chosen,
+        recipe=replace(chosen.recipe, **given),
+        data=replace(chosen.data, sun_split=options.sun_split),
+    )
     if options.stage != "all":
         chosen.stage(options.stage)  # an unknown name fails before the slow imports
     from bradcn_nb.training import train, train_all

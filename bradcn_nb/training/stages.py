@@ -72,7 +72,13 @@ def sun_set(preset: Preset, split: str, root: Path | None) -> SUNRGBD:
     height, width = data.train_size
     cache = max(data.sun_counts) * height * width * 8 < CACHE_BYTES
     return SUNRGBD(
-        root, split, data.sun_counts, size=data.train_size, clip_m=data.clip_m, cache=cache
+        root,
+        split,
+        data.sun_counts,
+        size=data.train_size,
+        clip_m=data.clip_m,
+        scheme=data.sun_split,
+        cache=cache,
     )
 
 
