@@ -101,13 +101,14 @@ print(f"{'in all':8} {sum(steps(paper).values()):8,}")
 # ## The road, in commands
 #
 # ```text
-# SUN RGB-D   data verify -> data prepare --+
-# DPT         convert --------------------+-+-> labels -> stage 1 --+
-#                                         |                         |
-# EBB!        data verify -> data prepare-+---+                     |
-# BRViT       convert --------------------+---+---------------------+
-#                                                                   v
-#             report, evaluate, render <--- stage 2b <--------- stage 2a
+# 1  SUN RGB-D   data verify, data prepare
+# 2  EBB!        data verify, data prepare
+# 3  DPT, BRViT  convert
+# 4  train       labels of Eq. 2         from 1 and DPT
+# 5              stage 1, the ADCN       from 4
+# 6              stage 2a, BRADCN        from 2, DPT, BRViT and the ADCN
+# 7              stage 2b, other loss    from 6
+# 8  report, evaluate, render
 # ```
 #
 # ### The data
@@ -360,13 +361,13 @@ plt.show()
 # %%
 t4 = device("T4")
 switches = {"fp32": "", "+ checkpointing": " checkpointing", "half": " half"}
-print("stage 2b, GB", *(f"{name:19}" for name in switches))
+print("stage 2b, GB", *(f"{name:22}" for name in switches))
 for size in ("384x256", "768x512", "1152x768", "1536x1024"):
     row = []
     for suffix in switches.values():
         low, high = memory_bytes(stored[size + suffix]["stage2b"])
         row.append(f"{low / 1e9:.1f}-{high / 1e9:.1f} {verdict((low, high), t4)}")
-    print(f"{size:12}", *(f"{cell:19}" for cell in row))
+    print(f"{size:12}", *(f"{cell:22}" for cell in row))
 assert verdict(memory_bytes(counts["stage2b"]), t4) == "fits"
 
 # %% [markdown]
@@ -414,13 +415,13 @@ for row in compare(result("cpu-step"), stored):
         row["measured_bytes"] - row["counted_bytes"],
     )
     print(
-        f"checkpointing {row['checkpointing']!s:6}"
+        f"{'with' if row['checkpointing'] else 'without':8}checkpointing: "
         f"time {slower:.2f} x predicted, memory {more / 1e9:.1f} GB over the tensors"
     )
     assert 1 < slower < 2 and 0 < more < 2.5e9
 
 # %% [markdown]
-# So on this CPU a step needs a fifth more time than its multiplications alone would, in its process's own seconds. That is *better* than we
+# So on this CPU a step needs a tenth to a fifth more time than its multiplications alone would, in its process's own seconds. That is *better* than we
 # dare to assume for a GPU: a CPU's cores are easier to feed. The process takes 1.5 to 2 GB more than its tensors: Python, libraries, their
 # workspaces, gaps. Our assumption for a GPU was widened after this measurement.
 #
@@ -551,8 +552,8 @@ print(
 # Free Drive has 15 GB. A checkpoint and its successor must fit for a moment, beside finished stages: about 10 GB in
 # all. Delete the checkpoint of a stage that is done, or train `--preset colab` with a narrower net of your own.
 #
-# **What was run and what was not.** Run: the three steps above, every command of this chapter on tiny files, three full-size steps a
-# phase at 768x512 on a CPU, and the CPU check. *Not* run: Colab, Drive, any GPU, half precision on a GPU, several GPUs. EBB! and SUN RGB-D were at hand in a
+# **What was run and what was not.** Run: the three steps above, every command of this chapter but the launcher's, on tiny files; three full-size steps a
+# phase at 768x512 on a CPU (a quarter of an hour of one core, 11 GB); the CPU check. *Not* run: Colab, Drive, any GPU, half precision on a GPU, several GPUs. EBB! and SUN RGB-D were at hand in a
 # few sample files only, and the official weights not at all (tests use random numbers under their names). The
 # data sheets' figures were copied, not tested.
 
