@@ -128,7 +128,7 @@ print(f"{'in all':8} {sum(steps(paper).values()):8,}")
 #
 # A download of ten thousand files is rarely whole. So look before you train: `verify` names what is missing and
 # what is broken, and ends with status 2 if a training could not start. `prepare` then writes a copy at the
-# training's size. The originals have six times the pixels; decoding them half a million times would keep the GPU waiting.
+# training's size. EBB!'s originals have four times the pixels; decoding them in every epoch would keep the GPU waiting.
 #
 # ```text
 # python -m bradcn_nb data verify ebb /data/EBB
@@ -490,7 +490,7 @@ calculator(paper, stored)
 # |---|---|---|
 # | `--precision fp16` (T4, V100) | products and most activations in 16 bits; a scaler keeps small gradients from vanishing | small numbers; the run is no longer the paper's |
 # | `--precision bf16` (A100, H100) | the same with the range of fp32, and no scaler | fewer digits |
-# | `--checkpointing` | recomputes activations | a third more arithmetic; the weights stay the same |
+# | `--checkpointing` | recomputes activations | a quarter more arithmetic; the gradients stay the same |
 # | `--accumulate N` | one step from N batches | N times fewer steps |
 # | `accelerate launch` | one process a GPU | N times fewer steps; gradients travel |
 # | `--preset colab` | 384x256 pictures | detail: the test enlarges them more |

@@ -26,6 +26,7 @@ from bradcn_nb.presets import PRESETS
 NEEDED = ("step", "epoch", "loss")
 CURVES = "curves.png"
 WINDOWS = 50  # a smoothed curve has room for this many means side by side
+MAPS = {"adcn": "error, m", "depth": "error, 1/m"}  # nets that draw no picture, and their check
 ASIDE = re.compile(r"-old-\d+$")  # an earlier run that --fresh moved out of the way
 
 
@@ -59,13 +60,13 @@ class StageLog:
         if not len(self.checks) or self.net is None:
             return None
         scores = self.checks[:, 1]
-        index = scores.argmax() if self.net == "bradcn" else scores.argmin()
+        index = scores.argmin() if self.net in MAPS else scores.argmax()
         return int(self.checks[index, 0]), float(scores[index])
 
     @property
     def unit(self) -> str:
         """What the check is measured in."""
-        return {"bradcn": "PSNR, dB", "adcn": "error, m", "depth": "error, 1/m"}.get(self.net, "")
+        return MAPS.get(self.net, "PSNR, dB") if self.net else ""
 
 
 def read_run(folder: Path) -> list[StageLog]:

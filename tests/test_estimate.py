@@ -10,6 +10,7 @@ import pytest
 import torch
 from chromium import FLAGS, find_chromium
 from test_cli import fails
+from test_paper_run import narrow
 from torch import nn
 
 from bradcn_nb import cpu_check, step_counts
@@ -42,43 +43,45 @@ from bradcn_nb.step_counts import (
 )
 from bradcn_nb.summary import count_macs, fake
 
-MINI, PAPER = preset("mini"), preset("paper")
-SMALL = (32, 48)
+PAPER = preset("paper")
+TINY = narrow("paper")  # few channels and blocks, so that a count takes a second
+SMALL = (32, 64)
 
 
 # --- counts ---
 
 
 def forward_macs(kind, size=SMALL) -> int:
-    with fake(lambda: kind(MINI.model)) as net:
+    with fake(lambda: kind(TINY.model)) as net:
         return count_macs(net, torch.empty(1, 3, *size))
 
 
 def test_backward_takes_two_forwards_less_the_gradient_of_the_picture():
-    count = count_step(MINI, MINI.stage("stage1"), SMALL, half=False, checkpointing=False)
-    first = 9 * 3 * MINI.model.adcn_widths[0] * SMALL[0] * SMALL[1]
+    count = count_step(TINY, TINY.stage("stage1"), SMALL, half=False, checkpointing=False)
+    first = 9 * 3 * TINY.model.adcn_widths[0] * SMALL[0] * SMALL[1]
     assert count.macs == 3 * forward_macs(ADCN) - first
     assert count.product_macs == 0
     assert (
-        count.trained == count.parameters == sum(w.numel() for w in ADCN(MINI.model).parameters())
+        count.trained == count.parameters == sum(w.numel() for w in ADCN(TINY.model).parameters())
     )
 
 
 def test_a_frozen_net_runs_forward_only_and_checkpointing_adds_less_than_a_forward():
     plain, again = (
-        count_step(MINI, MINI.stage("stage2a"), (96, 144), half=False, checkpointing=on)
+        count_step(TINY, TINY.stage("stage2a"), (96, 160), half=False, checkpointing=on)
         for on in (False, True)
     )
-    whole, frozen = (forward_macs(kind, (96, 144)) for kind in (BRADCN, ADCN))
-    assert 0.97 * (3 * whole - 2 * frozen) < plain.macs < 3 * whole - 2 * frozen
+    whole, frozen = (forward_macs(kind, (96, 160)) for kind in (BRADCN, ADCN))
+    # The stems, which look at the picture itself, owe it no gradient.
+    assert 0.9 * (3 * whole - 2 * frozen) < plain.macs < 3 * whole - 2 * frozen
     assert 0.6 * (whole - frozen) < again.macs - plain.macs < whole - frozen
     assert again.peak_bytes < plain.peak_bytes and again.operations > plain.operations
-    assert plain.parameters - plain.trained == sum(w.numel() for w in ADCN(MINI.model).parameters())
+    assert plain.parameters - plain.trained == sum(w.numel() for w in ADCN(TINY.model).parameters())
 
 
 def test_half_precision_moves_fewer_bytes_and_the_same_macs():
     full, half = (
-        count_step(MINI, MINI.stage("stage2b"), (64, 96), half=on, checkpointing=False)
+        count_step(TINY, TINY.stage("stage2b"), (64, 96), half=on, checkpointing=False)
         for on in (False, True)
     )
     assert half.macs == full.macs
@@ -92,13 +95,13 @@ def test_fake_tensors_are_counted_like_real_ones(monkeypatch, checkpointing):
     def real(build):
         yield build()
 
-    how = (MINI, MINI.stage("stage2b"), (64, 96), False, checkpointing)
+    how = (TINY, TINY.stage("stage2b"), (64, 96), False, checkpointing)
     counted = count_step(*how)
     monkeypatch.setattr(step_counts, "fake", real)
     true = count_step(*how)
     assert (counted.macs, counted.conv_macs) == (true.macs, true.conv_macs)
     # Autograd copies a few gradients of fake tensors that it takes over from real ones.
-    assert true.operations <= counted.operations <= 1.03 * true.operations
+    assert true.operations <= counted.operations <= 1.04 * true.operations
     assert true.moved_bytes <= counted.moved_bytes <= 1.04 * true.moved_bytes
     assert counted.peak_bytes == pytest.approx(true.peak_bytes, rel=0.02)
 
