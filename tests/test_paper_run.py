@@ -17,9 +17,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_commands import commands_of, known_words
 
-from bradcn_nb.__main__ import build_parser, main
+from bradcn_nb.__main__ import main
 from bradcn_nb.bench import STATUS
 from bradcn_nb.data import encode_depth
 from bradcn_nb.errors import WeightsError
@@ -112,14 +111,11 @@ def whole_way(root: Path, name: str, data: dict[str, Path], labels_apart: bool) 
     for file in official.values():
         file.unlink()
     small = dict(data)
-    if "prepare" in known_words(
-        commands_of(build_parser())["data"]
-    ):  # a growing part: test_commands
-        for key, kind in (("ebb", "ebb"), ("sun", "sunrgbd")):
-            small[key] = root / f"{kind}-small"
-            command("data", "verify", kind, data[key], "--preset", name, "--jobs", 1, "--quiet")
-            where = (data[key], "--out", small[key], "--preset", name)
-            command("data", "prepare", kind, *where, "--jobs", 1, "--quiet")
+    for key, kind in (("ebb", "ebb"), ("sun", "sunrgbd")):
+        small[key] = root / f"{kind}-small"
+        command("data", "verify", kind, data[key], "--preset", name, "--jobs", 1, "--quiet")
+        where = (data[key], "--out", small[key], "--preset", name)
+        command("data", "prepare", kind, *where, "--jobs", 1, "--quiet")
     common = ("--preset", name, "--sun", small["sun"], "--depth", depth, "--threads", 1, "--quiet")
     given = ("--ebb", small["ebb"], "--render", render, "--max-steps", STEPS)
     if labels_apart:

@@ -254,11 +254,7 @@ def spoil(monkeypatch, step: int, how: str) -> None:
     [
         ("loss", Recipe(), "the loss is nan at step 3; the checkpoint of step 2 is kept"),
         ("nan", Recipe(), "a weight is not finite after step 3; the checkpoint of step 2 is"),
-        (
-            "gradient",
-            Recipe(clip=1.0),
-            "the gradient's norm is nan at step 3; the checkpoint of st",
-        ),
+        ("nan", Recipe(clip=1.0), "the gradient's norm is nan at step 3; the checkpoint of step 2"),
     ],
 )
 def test_the_last_good_state_is_kept(root, tmp_path, monkeypatch, how, recipe, told):

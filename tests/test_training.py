@@ -70,6 +70,8 @@ def test_learning_rate():
     assert loop.learning_rate(cosine, 50, 100) == pytest.approx(5e-4 * 0.505)
     assert loop.learning_rate(cosine, 99, 100) < 5e-4 * 0.011
     assert {loop.learning_rate(constant, step, 9) for step in range(9)} == {1e-4}
+    with pytest.raises(RunError, match="unknown schedule 'linear'; choose one of constant, cosine"):
+        loop.learning_rate(dataclasses.replace(constant, schedule="linear"), 0, 9)
 
 
 def test_order_depends_on_seed_and_epoch_only():
@@ -239,6 +241,20 @@ def test_what_is_missing_is_named(tmp_path, folders):
     paper = preset("paper")
     with pytest.raises(RunError, match="no stage 0"):
         train_all(paper, tmp_path / "empty", data=folders, progress=False)
+
+
+def test_fresh_moves_all_stages_aside_at_once(tmp_path):
+    paper = preset("paper")
+    for stage in ("stage1", "stage2b"):
+        (tmp_path / stage).mkdir()
+        (tmp_path / stage / "kept").touch()
+    with pytest.raises(RunError, match="no stage 0"):
+        train_all(paper, tmp_path, resume="fresh", progress=False)
+    for stage in ("stage1-old-1", "stage2b-old-1"):
+        assert (tmp_path / stage / "kept").is_file()
+    assert not (tmp_path / "stage2b").exists()
+    with pytest.raises(RunError, match="unknown resume 'yes': choose one of auto, require, fresh"):
+        train(tiny_preset(), "stage0", tmp_path, resume="yes", progress=False)
 
 
 def test_damaged_checkpoint_and_short_log(tmp_path, folders):
