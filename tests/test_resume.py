@@ -1,10 +1,9 @@
 """A run that is really killed and started again ends with the bits of one that was left alone."""
 
 import dataclasses
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-import bradcn_nb
 from bradcn_nb.models import ADCN, DepthNet, save_weights
 from bradcn_nb.presets import Preset, preset
 from bradcn_nb.training import checkpoint, fit, loop
@@ -113,11 +111,21 @@ def die_in_write(number: int) -> None:
     checkpoint.sync_replace = deadly
 
 
+def run_and_die(root: Path, run_dir: Path, death: str) -> None:
+    """Run the stage in this process, which kills itself as told: "step:N" or "write:N"."""
+    kind, _, count = death.partition(":")
+    die_in_write(int(count)) if kind == "write" else die_at_step(int(count), signal.SIGKILL)
+    run_stage(root, run_dir)
+
+
 def start(root: Path, run_dir: Path, death: str) -> int:
-    """Run this file as a program that kills itself as told; return its exit status."""
-    command = [sys.executable, __file__, str(root), str(run_dir), death]
-    environment = os.environ | {"PYTHONPATH": str(Path(bradcn_nb.__file__).parent.parent)}
-    return subprocess.run(command, timeout=120, env=environment, check=False).returncode
+    """Call `run_and_die` in a process of its own; return its exit status."""
+    server = multiprocessing.get_context("forkserver")  # its children need not import torch again
+    server.set_forkserver_preload(["test_resume"])
+    child = server.Process(target=run_and_die, args=(root, run_dir, death))
+    child.start()
+    child.join(120)
+    return child.exitcode
 
 
 def tensors(path: Path) -> dict[str, bytes]:
@@ -169,9 +177,3 @@ def test_asked_to_stop_writes_a_checkpoint(whole, tmp_path, monkeypatch, how):
     again = run_stage(root, tmp_path)
     assert tensors(again) == tensors(final)
     assert (tmp_path / "stage2a" / "log.csv").read_bytes() == log.read_bytes()
-
-
-if __name__ == "__main__":
-    kind, _, count = sys.argv[3].partition(":")
-    die_in_write(int(count)) if kind == "write" else die_at_step(int(count), signal.SIGKILL)
-    run_stage(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -2,12 +2,15 @@
 
 import csv
 import errno
+import fcntl
 import io
 import json
 import os
 import pty
 import re
+import struct
 import sys
+import termios
 import threading
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from bradcn_nb.__main__ import main
 from bradcn_nb.errors import RunError
 from bradcn_nb.presets import PRESETS
 from bradcn_nb.training import fit, log, screen
+from bradcn_nb.training.devices import memory_bytes
 from bradcn_nb.training.log import Board, Row
 
 
@@ -166,7 +170,6 @@ def test_tensorboard_on_a_full_disk_is_one_line(tmp_path, monkeypatch):
 
 
 def test_memory_is_that_of_this_process():
-    from bradcn_nb.training.devices import memory_bytes
 
     status = Path("/proc/self/status")
     if not status.is_file():
@@ -199,10 +202,6 @@ def shown(width: int | None, act) -> str:
     with os.fdopen(child, "w") as stream, pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stderr", stream)
         patch.setenv("COLUMNS", str(width))
-        import fcntl
-        import struct
-        import termios
-
         fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
         act()
     reader.join(10)

@@ -53,6 +53,8 @@ class Screen:
         return self
 
     def __exit__(self, *_exception) -> None:
+        if self.bar.n == self.bar.total:
+            self.bar.set_description_str(self.name, refresh=False)
         self.bar.close()
 
     def update(self, epoch: int, items: int, losses: list[float], lr: float, memory: int) -> float:
