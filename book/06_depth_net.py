@@ -862,8 +862,8 @@ except NotImplementedError:
 # %% [markdown]
 # ## Next
 #
-# Chapter 7, [Eq. 1](07_depth_into_features.ipynb), gives this depth to the Render Net. Chapter 11,
-# [Two-stage training](11_two_stage_training.ipynb), turns its errors into labels.
+# Chapter 7, [Eq. 1](07_depth_into_features.ipynb), gives this depth to the Render Net. Chapter 8,
+# [Depth-error labels](08_depth_error_labels.ipynb), turns its errors into labels.
 
 # %% [markdown]
 # ## References

@@ -760,8 +760,8 @@ print("all checks passed")
 # ## Next
 #
 # Depth is often wrong, and a net that believes wrong depth draws wrong blur. Eq. 3 adds a second hint: how
-# wrong the depth is likely to be. That is chapter 10, [BRADCN](10_bradcn.ipynb). Its training is chapter 11,
-# [Two-stage training](11_two_stage_training.ipynb).
+# wrong the depth is likely to be. Chapter 8, [Depth-error labels](08_depth_error_labels.ipynb), measures that;
+# chapter 9, [ADCN, stage 1](09_adcn_stage1.ipynb), learns to predict it.
 
 # %% [markdown]
 # ## References

@@ -645,7 +645,7 @@ except NotImplementedError:
 # %% [markdown]
 # ## Next
 #
-# Chapter 17 goes back to one photograph: yours.
+# Chapter 17, still to come, goes back to one photograph: yours.
 #
 # ## References
 #
