@@ -747,13 +747,15 @@ change = (panel[names[-1]] - panel["stage2a-epoch-012"])[:, OUTPUT].abs().mean()
 print(f"{len(names)} strips of {tuple(truth4.shape)}")
 print(f"mean change of a pixel: by JPEG {noise:.3f}, by stage 2b {change:.3f}")
 
-# %% mystnb={"image": {"alt": "Four rows of test pictures. Columns: the truth, the output after stage 2a, the output after stage 2b, what stage 2b changed, five times enlarged around grey, and where the error became smaller (blue) or larger (red). The outputs look alike; the changes sit on outlines and bright spots."}}
+# %% mystnb={"image": {"alt": "Four rows, each a detail of a test picture. Columns: the truth, the output after stage 2a, the output after stage 2b, what stage 2b changed, five times enlarged around grey, and where the error became smaller (blue) or larger (red). The outputs look alike; the changes sit on outlines and bright spots."}}
 after_a, after_b = panel["stage2a-epoch-012"][:, OUTPUT], panel["stage2b-epoch-004"][:, OUTPUT]
 error_a, error_b = ((after - truth4).abs().mean(1) for after in (after_a, after_b))  # (4, 128, 192)
 panels, limits = [], []
-for i in range(4):
-    panels += [truth4[i], after_a[i], after_b[i]]
-    panels += [(0.5 + 5 * (after_b - after_a)[i]).clamp(0, 1), error_b[i] - error_a[i]]
+for i, (top, left) in enumerate([(64, 8), (44, 40), (50, 92), (28, 60)]):  # a detail of each
+    detail = (..., slice(top, top + 64), slice(left, left + 96))
+    panels += [picture[i][detail] for picture in (truth4, after_a, after_b)]
+    panels += [(0.5 + 5 * (after_b - after_a)[i][detail]).clamp(0, 1)]
+    panels += [(error_b - error_a)[i][detail]]
     limits += [None] * 4 + [(-0.1, 0.1)]
 titles = ["truth", "after 2a", "after 2b", "2b - 2a, x5", "error: blue less"] + [""] * 15
 grid(panels, titles, columns=5, limits=limits, colourbar=False, cmap="coolwarm")
@@ -843,7 +845,7 @@ def pulled(weights, steps=12):
 
 ends = {name: pulled(weights) for name, weights in weighed.items()}
 
-# %% mystnb={"image": {"alt": "Two rows of four. Upper row: the true bokeh of one picture and the outputs after 12 steps with L1, with L1 plus 1 - MS-SSIM, and with 1 - MS-SSIM alone; the titles give L1 and 1 - MS-SSIM of each. Lower row: the output before the 12 steps, and the errors of the three outputs as maps. The three outputs and maps look alike."}}
+# %% mystnb={"image": {"alt": "Two rows of four, all the same detail, a plant before a wall. Upper row: the true bokeh and the outputs after 12 steps with L1, with L1 plus 1 - MS-SSIM, and with 1 - MS-SSIM alone; the titles give L1 and 1 - MS-SSIM of each. Lower row: the output before the 12 steps, and the errors of the three outputs as maps. The three outputs and maps look alike."}}
 with torch.no_grad():
     start = compare(mini.stage("stage2b"), model, one)[0]
 ended = {name: measures(output, one["bokeh"]) for name, output in ends.items()}
@@ -851,6 +853,7 @@ above = ["truth\n\n"]
 above += [f"{name}\nL1 {m[0]:.4f}\n1 - MS-SSIM {m[1]:.4f}" for name, m in ended.items()]
 wrong = [(output - one["bokeh"])[0].abs().mean(0) for output in ends.values()]
 pictures = [one["bokeh"][0], *(output[0] for output in ends.values()), start[0], *wrong]
+pictures = [picture[..., 64:, 8:104] for picture in pictures]  # a detail: the plant
 grid(
     pictures,
     above + ["before", "error", "error", "error"],
