@@ -66,7 +66,7 @@ class Stage:
     """One part of the training schedule: which net learns what, from which data, for how long."""
 
     name: str
-    net: str  # "depth" | "adcn" | "bradcn"
+    net: str  # "depth" | "adcn" | "bradcn" | the name of a baseline
     data: str  # "scenes" | "labels" | "ebb"
     epochs: int
     lr: float

@@ -44,6 +44,9 @@ class Task:
         """What the training depends on, as 16 hexadecimal digits; another one is another training."""
         about = [said(self.preset), weights_hash(weights_path("depth"))]
         about += [weights_hash(weights_path()), len(EBB(self.ebb, "train"))]
+        net = self.preset.stages[-1].net if self.preset.stages else self.arm
+        if net in baselines.NAMES:  # whose widths are not the preset's
+            about.append(said(getattr(baselines.build(net), "cfg", None)))
         return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 
 
@@ -189,7 +192,10 @@ def _own_record(task: Task) -> dict[str, Any] | None:
 def check_data(data: Path) -> tuple[Path, Path]:
     """Return the pairs and the maps below `data`; raises DataError naming the command that makes them."""
     ebb, maps = data / "mini-ebb", data / "maps"
-    for folder, command in ((ebb, "make runs/data/.made"), (maps, "... experiments maps")):
+    for folder, command in (
+        (ebb, "make runs/data/.made"),
+        (maps, "python -m bradcn_nb.experiments maps"),
+    ):
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder; make it with `{command}`")
     return ebb, maps

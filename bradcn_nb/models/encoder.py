@@ -81,9 +81,8 @@ class HybridEncoder(nn.Module):
             return self.pos_embed
         stored, compiling = self.pos_embed, torch.compiler.is_compiling()
         if compiling or torch.is_grad_enabled() or stored.is_meta or stored.is_inference():
-            if (
-                not compiling
-            ):  # a step may follow, and a fused optimiser's does not count as a version
+            if not compiling:
+                # A step may follow, and a fused optimiser's does not count as a version.
                 self._resized.clear()
             return self._resize(grid)
         # The version counts other changes in place, such as weights that were read.
