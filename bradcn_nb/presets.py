@@ -41,6 +41,7 @@ class ModelConfig:
     depth_kind: str = "metric"  # "relative": MiDaS weights, inverse depth without a unit
     branches: tuple[str, ...] = ("depth", "error")  # the sums that are made: Eq. 1, Eq. 3
     error_use: str = "add"  # Eq. 3; "gate": De closes the depth's branch, ledger "error-gate"
+    error_kind: str = "absolute"  # Eq. 2; "signed": Dgt - Do, ledger "signed-error"
 
     @property
     def stride(self) -> int:
@@ -67,7 +68,7 @@ class Stage:
 
     name: str
     net: str  # "depth" | "adcn" | "bradcn" | the name of a baseline
-    data: str  # "scenes" | "labels" | "ebb"
+    data: str  # "scenes" | "sun" | "labels" | "ebb"
     epochs: int
     lr: float
     batch: int  # items that one process computes at once
@@ -77,6 +78,14 @@ class Stage:
     frozen: tuple[str, ...] = ()  # attributes of the net that keep their weights
     schedule: str = "constant"  # of the learning rate, a name in `training.steps.SCHEDULES`
     given: tuple[str | None, str | None] = (None, None)  # Do and De as `data.maps` holds them
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether the whole model is there, but only its ADCN learns, and nothing is rendered."""
+        return self.net == "bradcn" and set(ALL_BUT_ADCN) <= set(self.frozen)
+
+
+ALL_BUT_ADCN = ("render_net", "depth_net", "depth_branch", "error_branch")  # parts of BRADCN
 
 
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -227,6 +236,21 @@ def preset(name: str) -> Preset:
     if name not in PRESETS:
         raise BradcnError(f"unknown preset {name!r}: choose one of {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def with_signed_error(chosen: Preset) -> Preset:
+    """Return the preset with an ADCN that says which way depth is wrong (ledger id "signed-error").
+
+    It sees the picture and Do, and learns De = Dgt - Do. Its stage 1 runs the frozen depth net beside
+    it, on SUN RGB-D itself: no label files.
+    """
+    stages = tuple(
+        replace(stage, net="bradcn", data="sun", frozen=ALL_BUT_ADCN)
+        if stage.net == "adcn"
+        else stage
+        for stage in chosen.stages
+    )
+    return replace(chosen, model=replace(chosen.model, error_kind="signed"), stages=stages)
 
 
 def data_root() -> Path:

@@ -231,6 +231,6 @@ def test_summary_compares_what_is_there():
 
 def test_what_is_wrong_is_said_in_one_line(tmp_path, capsys):
     assert main(["table2", "--runs", str(tmp_path), "--arms", "full"]) == 2
-    assert "mini-ebb: no such folder; make it with" in capsys.readouterr().err
+    assert "mini-ebb: is not there; make it with" in capsys.readouterr().err
     with pytest.raises(BradcnError, match="has no arms"):
         table2.TABLE2.run(tmp_path, tmp_path, ["nonsense"], 1, 1, False)

@@ -11,6 +11,7 @@ from bradcn_nb.errors import BradcnError
 from bradcn_nb.experiments.maps import make_maps
 from bradcn_nb.experiments.measure import MEASURES
 from bradcn_nb.experiments.record import provenance, weights_path, write_result
+from bradcn_nb.experiments.rooms import make_room_maps
 from bradcn_nb.experiments.table1 import TABLE1
 from bradcn_nb.experiments.table2 import TABLE2
 from bradcn_nb.models import load_bradcn
@@ -67,7 +68,8 @@ def main(arguments: list[str] | None = None) -> int:
         for name in options.names:
             start = time.monotonic()
             if name == "maps":
-                path = make_maps(data / "mini-ebb", data / "maps", options.jobs, shown)
+                make_maps(data / "mini-ebb", data / "maps", options.jobs, shown)
+                path = make_room_maps(data, options.runs / "rooms", shown)
             elif name in TABLES:
                 runs = options.runs / name
                 path = TABLES[name].run(

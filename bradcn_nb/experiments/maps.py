@@ -5,10 +5,12 @@ they are computed once, which also makes a training step of the Render Net alone
 """
 
 import json
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,7 +29,7 @@ from bradcn_nb.presets import preset
 from bradcn_nb.scenes import outdoor_scene
 from bradcn_nb.scenes.lens import pinhole_depth
 
-MADE_OF = "made-of.json"
+MADE_OF, ROOMS_MADE_OF = "made-of.json", "rooms-made-of.json"
 BATCH = 16
 SHUFFLE_SEED = 0
 
@@ -50,7 +52,7 @@ def make_maps(ebb: Path, out: Path, jobs: int = 2, progress: bool = True) -> Pat
     Finished maps of the same weights and pairs are kept. Raises DataError for a folder without pairs.
     """
     size = preset("mini").data.train_size
-    splits = [EBB(ebb, split, size) for split in ("train", "test")]
+    splits = splits_of(ebb)
     numbers = [number for split in splits for number, _, _ in split.pairs]
     made_of = {
         "depth": weights_hash(weights_path("depth")),
@@ -61,12 +63,8 @@ def make_maps(ebb: Path, out: Path, jobs: int = 2, progress: bool = True) -> Pat
         return out
     depth_net, adcn = load_depth_net(), load_bradcn().adcn
     predicted, error = [], []
-    items = [(split, index) for split in splits for index in range(len(split))]
     with torch.inference_mode():
-        starts = range(0, len(items), BATCH)
-        for first in tqdm(starts, desc="nets", unit="batch", disable=not progress):
-            chosen = items[first : first + BATCH]
-            images = torch.stack([split.load(index)["image"] for split, index in chosen])
+        for images in pictures(splits, progress):
             predicted.append(depth_net(images)[:, 0].numpy())
             error.append(adcn(images)[:, 0].numpy())
     maps = {"predicted": np.concatenate(predicted), "adcn": np.concatenate(error)}
@@ -80,15 +78,39 @@ def make_maps(ebb: Path, out: Path, jobs: int = 2, progress: bool = True) -> Pat
     train = len(splits[0])
     maps["shuffled"] = maps["adcn"][derangement(train, len(numbers))]
     maps["constant"] = np.full_like(maps["adcn"], maps["adcn"][:train].mean())
+    write_atomically(out / IDS, json.dumps(numbers).encode())
+    write_maps(out, maps, MADE_OF, made_of)
+    return out
+
+
+def splits_of(ebb: Path) -> list[EBB]:
+    """Return the training and the test pairs below `ebb` at mini's training size."""
+    return [EBB(ebb, split, preset("mini").data.train_size) for split in ("train", "test")]
+
+
+def pictures(splits: list[EBB], progress: bool) -> Iterator[torch.Tensor]:
+    """Yield the pictures of all pairs in order, (n, 3, h, w) in [0, 1], n at most `BATCH`."""
+    items = [(split, index) for split in splits for index in range(len(split))]
+    starts = range(0, len(items), BATCH)
+    for first in tqdm(starts, desc="nets", unit="batch", disable=not progress):
+        chosen = items[first : first + BATCH]
+        yield torch.stack([split.load(index)["image"] for split, index in chosen])
+
+
+def write_maps(
+    folder: Path, maps: dict[str, np.ndarray], record: str, made_of: dict[str, Any]
+) -> None:
+    """Write `folder`/NAME.npy of each map (pairs, h, w), and at last what they were made of.
+
+    Raises DataError for a map that is not finite.
+    """
     for name, values in maps.items():
         if not np.isfinite(values).all():
-            raise DataError(f"{out / name}.npy: not finite; check the weights that made it")
+            raise DataError(f"{folder / name}.npy: not finite; check the weights that made it")
         data = BytesIO()
         np.save(data, values.astype(np.float16))
-        write_atomically(out / f"{name}.npy", data.getvalue())
-    write_atomically(out / IDS, json.dumps(numbers).encode())
-    write_atomically(out / MADE_OF, json.dumps(made_of).encode())
-    return out
+        write_atomically(folder / f"{name}.npy", data.getvalue())
+    write_atomically(folder / record, json.dumps(made_of).encode())
 
 
 def derangement(train: int, pairs: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from bradcn_nb import baselines
 from bradcn_nb.data import EBB, MapStack, resize_picture, to_tensor
 from bradcn_nb.errors import DataError
+from bradcn_nb.experiments.maps import ROOMS_MADE_OF
 from bradcn_nb.experiments.record import weights_path
 from bradcn_nb.files import write_atomically
 from bradcn_nb.labels import weights_hash
@@ -44,6 +45,9 @@ class Task:
         """What the training depends on, as 16 hexadecimal digits; another one is another training."""
         about = [said(self.preset), weights_hash(weights_path("depth"))]
         about += [weights_hash(weights_path()), len(EBB(self.ebb, "train"))]
+        given = {name for stage in self.preset.stages for name in stage.given if name}
+        if any(name.startswith("rooms") for name in given):
+            about.append(json.loads((self.maps / ROOMS_MADE_OF).read_text()))
         net = self.preset.stages[-1].net if self.preset.stages else self.arm
         if net in baselines.NAMES:  # whose widths are not the preset's
             about.append(said(getattr(baselines.build(net), "cfg", None)))
@@ -192,12 +196,12 @@ def _own_record(task: Task) -> dict[str, Any] | None:
 def check_data(data: Path) -> tuple[Path, Path]:
     """Return the pairs and the maps below `data`; raises DataError naming the command that makes them."""
     ebb, maps = data / "mini-ebb", data / "maps"
-    for folder, command in (
+    for path, command in (
         (ebb, "make runs/data/.made"),
-        (maps, "python -m bradcn_nb.experiments maps"),
+        (maps / ROOMS_MADE_OF, "python -m bradcn_nb.experiments maps"),
     ):
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder; make it with `{command}`")
+        if not path.exists():
+            raise DataError(f"{path}: is not there; make it with `{command}`")
     return ebb, maps
 
 

@@ -48,6 +48,14 @@ ARMS: dict[str, Arm] = {
     "tuned-depth": Arm("+ depth, fine-tuned", depth="net"),
     "tuned-full": Arm("+ depth, fine-tuned, + ADCN's error map", depth="net", error="adcn"),
     "full-l1": Arm("as full, L1 to the end", error="adcn", ms_ssim=False),
+    "rooms": Arm("+ depth of a net that knows rooms only", depth="rooms"),
+    "rooms-absolute": Arm("+ that, + ADCN taught outdoors", depth="rooms", error="rooms-absolute"),
+    "rooms-signed": Arm(
+        "+ that, + signed ADCN taught outdoors", depth="rooms", error="rooms-signed"
+    ),
+    "rooms-shuffled": Arm(
+        "+ that, + the signed map of another", depth="rooms", error="rooms-shuffled"
+    ),
 }
 
 # a - b; the first is the test.
@@ -69,6 +77,13 @@ COMPARISONS = (
     ("tuned-full", "full"),
     ("tuned-full", "tuned-depth"),
     ("full", "full-l1"),
+    ("depth", "rooms"),
+    ("rooms", "render"),
+    ("rooms-absolute", "rooms"),
+    ("rooms-absolute", "rooms-shuffled"),
+    ("rooms-signed", "rooms"),
+    ("rooms-signed", "rooms-shuffled"),
+    ("rooms-signed", "rooms-absolute"),
 )
 
 

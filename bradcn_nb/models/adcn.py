@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bradcn_nb.errors import BradcnError
 from bradcn_nb.models.blocks import centre, check_image, run_segment
 from bradcn_nb.models.hub import HubNet
 from bradcn_nb.presets import ModelConfig
@@ -25,8 +26,10 @@ def double_conv(in_channels: int, out_channels: int) -> nn.Sequential:
 class ADCN(HubNet):
     """Predict the absolute error De of the depth net's depth (Eq. 2) from the picture alone.
 
-    `forward(image)`: (N, 3, H, W) in [0, 1] gives De in metres, positive, (N, 1, H, W). Raises
-    SizeError unless H and W are multiples of `cfg.stride`.
+    `forward(image)`: (N, 3, H, W) in [0, 1] gives De in metres, positive, (N, 1, H, W). With
+    `cfg.error_kind` "signed" it sees the depth, too: `forward(image, depth)` gives Dgt - Do, (N, 1, H,
+    W) in metres (ledger id "signed-error"); otherwise `depth` is left alone. Raises SizeError unless
+    H and W are multiples of `cfg.stride`, BradcnError for a signed net without a depth.
 
     The U-Net of Ronneberger et al. (2015): no norm layers (ledger id "adcn-norm": theirs had none,
     and with the paper's batch of 1 batch norm would differ between training and use), He's
@@ -39,8 +42,9 @@ class ADCN(HubNet):
         widths = cfg.adcn_widths
         self.stride = cfg.stride
         self.checkpointing = False
+        self.signed = cfg.error_kind == "signed"
         self.down = nn.ModuleList(
-            double_conv(before, width) for before, width in pairwise((3, *widths))
+            double_conv(before, width) for before, width in pairwise((3 + self.signed, *widths))
         )
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(coarse, fine, kernel_size=2, stride=2)
@@ -53,17 +57,21 @@ class ADCN(HubNet):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, depth: Tensor | None = None) -> Tensor:
         check_image(image, self.stride)
-        forget = self.checkpointing
-        x = run_segment(self.down[0], centre(image), forget=forget)
+        forget, x = self.checkpointing, centre(image)
+        if self.signed:
+            if depth is None:
+                raise BradcnError("this ADCN corrects a depth: call it with the picture and Do")
+            x = torch.cat((x, 1 / depth), dim=1)  # in 1/m: at most a few, and blur is linear in it
+        x = run_segment(self.down[0], x, forget=forget)
         skips = []
         for level in range(1, len(self.down)):
             skips.append(x)
             x = run_segment(partial(self._sink, level), x, forget=forget)
         for level in reversed(range(len(skips))):
             x = run_segment(partial(self._rise, level), skips.pop(), x, forget=forget)
-        return F.softplus(self.out(x))
+        return self.out(x) if self.signed else F.softplus(self.out(x))
 
     def _sink(self, level: int, x: Tensor) -> Tensor:
         return self.down[level](F.max_pool2d(x, kernel_size=2))  # (N, C, H, W) -> (N, C', H/2, W/2)

@@ -22,9 +22,11 @@ BRANCHES = ("depth", "error")
 class BRADCNOutput(NamedTuple):
     """What BRADCN returns; a branch that is off leaves None."""
 
-    bokeh: Tensor  # (N, 3, H, W), not clamped
+    bokeh: Tensor | None  # (N, 3, H, W), not clamped; None if nothing was to be rendered
     depth: Tensor | None  # Do, (N, 1, H, W), metres
-    depth_error: Tensor | None  # De, (N, 1, H, W), metres
+    depth_error: (
+        Tensor | None
+    )  # De, (N, 1, H, W), metres; may be negative if cfg.error_kind is "signed"
 
 
 class DenseBranch(nn.Module):
@@ -66,19 +68,23 @@ class ErrorGate(nn.Module):
 class BRADCN(HubNet):
     """The whole model: picture in; bokeh, depth and depth error out.
 
-    `forward(image, branches=cfg.branches, depth=None, depth_error=None)`: image (N, 3, H, W) in
-    [0, 1] gives a BRADCNOutput. A branch that is not named is left out of the sums, so
+    `forward(image, branches=cfg.branches, depth=None, depth_error=None, render=True)`: image (N, 3,
+    H, W) in [0, 1] gives a BRADCNOutput. A branch that is not named is left out of the sums, so
     `branches=()` is the Render Net alone with the same weights. Do and De that are given,
-    (N, 1, H, W) in metres, are used instead of those that the nets would predict. Raises SizeError
+    (N, 1, H, W) in metres, are used instead of those that the nets would predict. Without `render`
+    the maps alone are predicted. Raises SizeError
     unless H and W are multiples of `cfg.stride`, BradcnError for an unknown branch.
     """
 
     def __init__(self, cfg: ModelConfig):
         super().__init__(cfg)
-        part = replace(cfg, branches=BRANCHES, error_use="add")  # how they are joined is not theirs
+        whole = replace(
+            cfg, branches=BRANCHES, error_use="add"
+        )  # how they are joined is not theirs
+        part = replace(whole, error_kind="absolute")  # and this is ADCN's alone
         self.render_net = RenderNet(part)
         self.depth_net = DepthNet(part)
-        self.adcn = ADCN(part)
+        self.adcn = ADCN(whole)
         self.depth_branch = DenseBranch(cfg)
         gated = cfg.error_use == "gate"
         self.error_branch = ErrorGate(cfg.strides) if gated else DenseBranch(cfg)
@@ -89,17 +95,23 @@ class BRADCN(HubNet):
         branches: Collection[str] | None = None,
         depth: Tensor | None = None,
         depth_error: Tensor | None = None,
+        render: bool = True,
     ) -> BRADCNOutput:
         branches = self.cfg.branches if branches is None else branches
         if unknown := set(branches) - set(BRANCHES):
             raise BradcnError(f"unknown branches {sorted(unknown)}: choose from {BRANCHES}")
+        predict_error = "error" in branches and depth_error is None
+        if depth is None and predict_error and self.adcn.signed:
+            depth = self.depth_net(image)
         # In the order that keeps the least at once: ADCN's wide maps come before anything is kept,
         # and backward meets the depth net's head before the encoder's gradients exist.
-        if "error" in branches and depth_error is None:
-            depth_error = self.adcn(image)  # De
-        maps = self.render_net.encode(image)  # Eo
+        if predict_error:
+            depth_error = self.adcn(image, depth)  # De
+        maps = self.render_net.encode(image) if render else None  # Eo
         if "depth" in branches and depth is None:
             depth = self.depth_net(image)  # Do
+        if maps is None:
+            return BRADCNOutput(None, depth, depth_error)
         told = self.depth_branch(depth) if "depth" in branches else None
         if told and "error" in branches and self.cfg.error_use == "gate":
             told = [c * map_ for c, map_ in zip(self.error_branch(depth_error), told, strict=True)]

@@ -65,8 +65,11 @@ def ebb_set(
     return MappedEBB(root, split, preset.data.train_size, maps, given, **options)
 
 
-def sun_set(preset: Preset, split: str, root: Path | None) -> SUNRGBD:
-    """Return SUN RGB-D at the preset's training size, from `root` or the bundled set."""
+def sun_set(preset: Preset, split: str, root: Path | None, flip: bool = False) -> SUNRGBD:
+    """Return SUN RGB-D at the preset's training size, from `root` or the bundled set.
+
+    `flip` mirrors half of the frames; labels, whose files follow the frames, forbid it.
+    """
     root = root or bundled(preset.data.sun, "--sun", preset)
     data = preset.data
     height, width = data.train_size
@@ -78,6 +81,7 @@ def sun_set(preset: Preset, split: str, root: Path | None) -> SUNRGBD:
         size=data.train_size,
         clip_m=data.clip_m,
         scheme=data.sun_split,
+        flip=flip,
         cache=cache,
     )
 
@@ -95,7 +99,12 @@ def datasets(
     if stage.data == "scenes":
         count = stage.samples_per_epoch
         return Scenes(count, STAGE0_FIRST_SEED, size), Scenes(CHECK_ITEMS, STAGE0_CHECK_SEED, size)
-    if stage.data == "labels":
+    if stage.data == "sun":
+        train, test = (
+            sun_set(preset, split, sources.sun, flip=split == "train")
+            for split in ("train", "test")
+        )
+    elif stage.data == "labels":
         if sources.labels is None or not sources.labels.is_dir():
             raise DataError(f"{sources.labels}: no labels there; make them with `labels` first")
         train, test = (
@@ -153,6 +162,8 @@ def make_net(preset: Preset, stage: Stage, init: dict[str, Path]) -> torch.nn.Mo
         load_weights(init["bradcn"], net, preset.name)
         return net
     for part, module in (("depth", net.depth_net), ("adcn", net.adcn)):
+        if part == "adcn" and stage.calibrates:  # about to be trained
+            continue
         if part not in init:
             raise RunError(f"{stage.name} needs a trained {part} net: train its stage first")
         load_weights(init[part], module, preset.name)
@@ -181,16 +192,24 @@ def compare(stage: Stage, net: torch.nn.Module, batch: dict) -> Comparison:
     """Run the net on a batch; return (prediction, target, mask or None) as the loss compares them.
 
     Stage 0 compares inverse depth in 1/m: the blur's diameter is linear in it, and so is DPT's own
-    output; what is farther than the net's reach, or sky, counts as its reach (ledger id "stage0"). Stage 1 compares
+    output; what is farther than the net's reach, or a scene's sky, counts as its reach (ledger id
+    "stage0"). Stage 1 compares
     metres (Eq. 2), stage 2 pictures in [0,1], enlarged to the truth's size as the protocol val294
-    does it (ledger id "mini-truth").
+    does it (ledger id "mini-truth"). Where BRADCN's ADCN alone learns, its label is made in the step,
+    from the depth net beside it and the depth that the batch brings.
     """
     if stage.net == "depth":
         reach = 1 / net_of(net).shift
         depth = torch.where(batch["mask"], batch["depth"], reach).clamp(max=reach)
-        return 1 / net(batch["image"]), 1 / depth, None
+        mask = None if stage.data == "scenes" else batch["mask"]
+        return 1 / net(batch["image"]), 1 / depth, mask
     if stage.net == "adcn":
         return net(batch["image"]), batch["error"], batch["mask"]
+    if stage.calibrates:
+        output = net(batch["image"], render=False)
+        error = batch["depth"] - output.depth
+        signed = net_of(net).adcn.signed
+        return output.depth_error, error if signed else error.abs(), batch.get("mask")
     output = net(batch["image"], **given_maps(batch))
     return enlarge(output.bokeh, batch["bokeh"]), batch["bokeh"], None
 
@@ -212,12 +231,13 @@ def terms(stage: Stage, batch: dict) -> int:
 
     Batches of unequal size, of one step or of several processes, are weighted by it.
     """
-    return int(batch["mask"].sum()) if stage.net == "adcn" else len(batch["image"])
+    masked = stage.data in ("sun", "labels")
+    return int(batch["mask"].sum()) if masked else len(batch["image"])
 
 
 def score(stage: Stage, prediction: torch.Tensor, target: torch.Tensor, mask) -> float:
     """Return PSNR in dB of pictures, or the mean absolute error of maps (masked if there is a mask)."""
-    if stage.data == "ebb":
+    if stage.data == "ebb" and not stage.calibrates:
         squared = (prediction.clamp(0, 1) - target).square().flatten(1).mean(1)
         return float((-10 * squared.clamp_min(1e-10).log10()).mean())
     error = (prediction - target).abs()
@@ -230,9 +250,10 @@ def panels(stage: Stage, net: torch.nn.Module, batch: dict) -> list[list[torch.T
     if stage.net == "depth":
         prediction, target, _ = compare(stage, net, batch)
         columns = [image, prediction, target]
-    elif stage.net == "adcn":
+    elif stage.net == "adcn" or stage.calibrates:
         prediction, target, mask = compare(stage, net, batch)
-        columns = [image, prediction / 2, torch.where(mask, target, 0) / 2]  # white: 2 m wrong
+        target = target if mask is None else torch.where(mask, target, 0)
+        columns = [image, prediction.abs() / 2, target.abs() / 2]  # white: 2 m wrong
     else:
         output = net(image, **given_maps(batch))
         maps = [] if output.depth is None else [1 / output.depth]
