@@ -71,7 +71,7 @@ def test_stage_1_trains_it_alone_and_its_weights_can_be_used(tmp_path, image):
     torch.manual_seed(0)
     trained = BRADCN(SIGNED.model)
     load_weights(file, trained, "mini")
-    bundled = DepthNet(SIGNED.model)
+    bundled = DepthNet(preset("mini").model)
     load_weights(init["depth"], bundled, "mini")
     for name, weight in trained.depth_net.state_dict().items():
         assert torch.equal(weight, bundled.state_dict()[name]), name
