@@ -398,7 +398,7 @@ print(f"same weights: {len(theirs.state_dict())} tensors; same {len(logged)} los
 
 # %% [markdown]
 # So the ten lines above are stage 1. What differs between the stages fits on a screen: which tensors the loss
-# compares.
+# compares. (`calibrates` belongs to a variant that chapter 14 comes to.)
 
 # %%
 from bradcn_nb.training.stages import compare
