@@ -1,7 +1,9 @@
 """The experiments' machinery: statistics, maps, arms, and trainings that are kept."""
 
+import argparse
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from test_resume import write_ebb
 from bradcn_nb import baselines
 from bradcn_nb.data import MappedEBB, MapStack
 from bradcn_nb.errors import BradcnError, DataError, WeightsError
-from bradcn_nb.experiments import maps, runs, table1, table2
+from bradcn_nb.experiments import cost, maps, rooms, runs, table1, table2
 from bradcn_nb.experiments.__main__ import main
 from bradcn_nb.experiments.record import weights_path
 from bradcn_nb.experiments.statistics import crossed_interval
@@ -20,6 +22,7 @@ from bradcn_nb.metrics import paired_interval
 from bradcn_nb.models import BRADCN, load_weights
 from bradcn_nb.models.blocks import add_maps
 from bradcn_nb.presets import preset
+from bradcn_nb.summary import count_macs
 from bradcn_nb.training.stages import make_net
 
 MINI = preset("mini").model
@@ -227,6 +230,46 @@ def test_summary_compares_what_is_there():
     difference = found["differences"]["depth - render"]
     assert difference["seeds"] == [0, 1, 2]
     assert 0.45 < difference["psnr"]["low"] < difference["psnr"]["high"] < 0.55
+
+
+def test_cost_counts_and_times_every_method(monkeypatch):
+    monkeypatch.setattr(cost, "ROUNDS", 1)
+    net = BRADCN(MINI).eval()
+    rows = cost.cost(net, argparse.Namespace(quiet=True))["methods"]
+    assert list(rows) == list(table1.TITLES)
+    assert rows["identity"]["gmacs"] == rows["identity"]["parameters"] == 0
+    assert rows["bradcn"]["parameters"] == sum(weight.numel() for weight in net.parameters())
+    assert rows["bradcn"]["gmacs"] == count_macs(net, torch.zeros(1, 3, *SIZE)) / 1e9
+    assert rows["bradcn"]["ratio"] == 1 and all(row["ms"] > 0 for row in rows.values())
+
+
+def test_nets_from_rooms_leave_maps_that_belong_to_them(data, tmp_path, monkeypatch):
+    """Two short trainings: the maps are there, corrected ones differ, and another net makes them anew."""
+    short = {
+        kind: dataclasses.replace(
+            chosen, stages=tuple(dataclasses.replace(s, epochs=1) for s in chosen.stages)
+        )
+        for kind in rooms.KINDS
+        for chosen in (rooms.rooms_preset(kind),)
+    }
+    monkeypatch.setattr(rooms, "rooms_preset", short.__getitem__)
+    folder = shutil.copytree(data / "maps", tmp_path / "data" / "maps")
+    shutil.copytree(data / "mini-ebb", tmp_path / "data" / "mini-ebb")
+    (folder / maps.MADE_OF).write_text('{"pairs": 11}')
+    rooms.make_room_maps(tmp_path / "data", tmp_path / "rooms", progress=False)
+    record = json.loads((folder / maps.ROOMS_MADE_OF).read_text())
+    assert set(record) == {"absolute", "signed", "pairs"}
+    signed, shuffled = (MapStack(folder, f"rooms-{name}") for name in ("signed", "shuffled"))
+    assert not np.array_equal(signed[4400], shuffled[4400])
+    assert any(np.array_equal(shuffled[4400], signed[number]) for number in (4401, 4402))
+    assert (MapStack(folder, "rooms")[0] > 0).all() and (
+        MapStack(folder, "rooms-absolute")[0] > 0
+    ).all()
+    chosen = table2.arm_preset("rooms-signed", 0)
+    task = runs.Task("x", 0, chosen, tmp_path / "data" / "mini-ebb", folder, tmp_path)
+    before = task.digest
+    (folder / maps.ROOMS_MADE_OF).write_text("{}")
+    assert task.digest != before
 
 
 def test_what_is_wrong_is_said_in_one_line(tmp_path, capsys):
