@@ -8,14 +8,17 @@ from pathlib import Path
 
 from bradcn_nb.cli.common import Parser, natural
 from bradcn_nb.errors import BradcnError
+from bradcn_nb.experiments.errors import errors
 from bradcn_nb.experiments.maps import make_maps
-from bradcn_nb.experiments.measure import MEASURES
+from bradcn_nb.experiments.measure import MEASURES as OF_BUNDLED
+from bradcn_nb.experiments.motorcycle import on_motorcycle
 from bradcn_nb.experiments.record import provenance, weights_path, write_result
 from bradcn_nb.experiments.rooms import make_room_maps
 from bradcn_nb.experiments.table1 import TABLE1
 from bradcn_nb.experiments.table2 import TABLE2
 from bradcn_nb.models import load_bradcn
 
+MEASURES = {**OF_BUNDLED, "errors": errors, "motorcycle": on_motorcycle}
 TABLES = {table.name: table for table in (TABLE1, TABLE2)}
 
 TEXT = """Measure what the book and the README quote; each name writes one file of data/results.
@@ -26,7 +29,9 @@ TEXT = """Measure what the book and the README quote; each name writes one file 
   real        any folder of real EBB! pairs (--ebb)
   maps        depth and error maps of runs/data, which table2 trains on (minutes)
   table1      BRADCN beside the other methods (hours; goes on where it stopped)
-  table2      the ablation and its oracles (likewise)"""
+  table2      the ablation and its oracles (likewise)
+  errors      how good ADCN's error map is, in domain and out of it (after maps; minutes)
+  motorcycle  a real photograph with measured depth; also the nets of both tables that are trained"""
 EXAMPLES = """examples:
   python -m bradcn_nb.experiments mini full-size skip
   python -m bradcn_nb.experiments real --ebb /data/EBB
