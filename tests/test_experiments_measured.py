@@ -44,6 +44,7 @@ def runs(tmp_path):
     rng = np.random.default_rng(0)
     shape = (len(NUMBERS), *SIZE)
     stacks = {name: rng.uniform(1, 3, shape) for name in ("true", "predicted", "rooms", "adcn")}
+    stacks["true"][6:, :, 64:] = errors.REACH_M  # sky
     stacks["rooms"][:6] = stacks["true"][:6] + 0.5  # what the training pairs teach is 0.5 m
     stacks["rooms-signed"] = stacks["true"] - stacks["rooms"]
     stacks["rooms-absolute"] = np.abs(stacks["rooms-signed"])
@@ -153,10 +154,12 @@ def test_errors_command(runs, own_data, monkeypatch, capsys):
     assert main(["errors", "--runs", str(runs), "--quiet"]) == 0
     assert capsys.readouterr().err == ""
     found = json.loads((own_data / "results" / "errors.json").read_text())
-    assert [one["pictures"] for one in found["sets"].values()] == [4, 3, 3]
+    assert [one["pictures"] for one in found["sets"].values()] == [4, 3, 3, 3, 3]
     outdoor, taught = found["sets"]["outdoor"], found["sets"]["outdoor-taught"]
     assert outdoor["constants"] == found["sets"]["rooms"]["constants"]
     assert taught["constants"] == pytest.approx({"mean": 0.5, "median": 0.5}, abs=1e-3)
+    whole, near = outdoor, found["sets"]["outdoor-within-reach"]
+    assert (whole["pixels"], near["pixels"]) == (3 * 64 * 96, 2 * 64 * 96)
     # Noise says nothing of noise; the other ADCN was given the answer.
     assert abs(outdoor["measures"]["adcn"]["spearman"]["value"]) < 0.05
     assert taught["measures"]["adcn"]["spearman"]["value"] > 0.99
@@ -168,11 +171,14 @@ def test_errors_command(runs, own_data, monkeypatch, capsys):
         assert sum(curve["count"]) == some["pixels"] and len(curve["true"]) == 10
         assert {len(line) for line in lines.values()} == {20}
         assert lines["removed"][1] == 0.05 and lines["adcn"][0] == lines["oracle"][0] == 1
-    correction = found["correction"]
+    whole, correction = found["correction"], found["correction-within-reach"]
+    assert whole["depths"]["rooms"]["m"]["mean"] > correction["depths"]["rooms"]["m"]["mean"] + 0.5
     off = {name: both["m"]["mean"] for name, both in correction["depths"].items()}
     assert off["corrected"] < 0.002 < 0.3 < min(off[k] for k in ("rooms", "shifted", "shuffled"))
     maps = runs / "data" / "maps"
-    rooms, true = (np.load(maps / f"{name}.npy")[6:].astype(float) for name in ("rooms", "true"))
+    rooms, true = (
+        np.load(maps / f"{name}.npy")[6:, :, :64].astype(float) for name in ("rooms", "true")
+    )
     assert off["shifted"] == pytest.approx(np.abs(rooms - 0.5 - true).mean(), abs=1e-3)
     dioptres = correction["depths"]["rooms"]["dioptre"]["mean"]
     assert dioptres == pytest.approx(np.abs(1 / rooms - 1 / true).mean(), abs=1e-3)

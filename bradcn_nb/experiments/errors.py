@@ -5,10 +5,14 @@ Three sets, each with the label of Eq. 2 for every pixel:
     rooms            mini-SUN's test frames: home of both nets
     outdoor          mini-EBB's test pairs: home of the depth net, unknown to the ADCN, as in stage 2
     outdoor-taught   the same pairs: unknown to the depth net of `rooms`, home of the ADCN taught there
+
+Outdoors three pixels of ten are farther than any depth net of ours can say, and their truth is cut to that
+reach. Nets that say "far" are right there by rule. So both outdoor sets, and the corrections, come a second
+time without these pixels, as `...-within-reach`.
 """
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,8 @@ from bradcn_nb.training.stages import sun_set
 
 BATCH = 20
 EVERY = 5  # of a sparsification curve's hundred points one is written
+REACH_M = 1 / preset("mini").model.depth_shift
+MARGIN_M = 0.01  # below the reach, because maps have 16 bits
 NEAREST_M = 0.1  # a depth corrected to less, or to something negative, counts as this
 
 
@@ -91,6 +97,11 @@ def stack(maps: Path, name: str, split: str = "test") -> np.ndarray:
     return found.maps[rows].astype(np.float32)
 
 
+def within_reach(maps: Path) -> np.ndarray:
+    """Return where the test pairs' true depth is one that a depth net can say, (n, h, w) bool."""
+    return stack(maps, "true") < REACH_M - MARGIN_M
+
+
 def constants(error: np.ndarray) -> tuple[float, float]:
     """Return mean and median of true errors in metres."""
     return float(error.mean(dtype=np.float64)), float(np.median(error))
@@ -122,27 +133,27 @@ def told(some: Labelled, progress: bool) -> dict[str, Any]:
     }
 
 
-def corrections(maps: Path) -> dict[str, Any]:
+def corrections(maps: Path, mask: np.ndarray) -> dict[str, Any]:
     """Return the mean absolute error of depth in m and 1/m, before and after a signed De is added.
 
     `rooms`: Do of the depth net that knows rooms. `corrected`: + the signed ADCN's De. Its controls:
     `shifted`, + the mean of what it was taught; `shuffled`, + De of another picture. `predicted`: Do of
-    the bundled depth net, which knows outdoor scenes. Intervals are over the pictures.
+    the bundled depth net, which knows outdoor scenes. Means inside of `mask` per picture, then over the
+    pictures, as the intervals.
     """
     true, rooms = stack(maps, "true"), stack(maps, "rooms")
     taught = stack(maps, "true", "train") - stack(maps, "rooms", "train")
-    reach = 1 / preset("mini").model.depth_shift
     depths = {"predicted": stack(maps, "predicted"), "rooms": rooms}
     for name, error in (
         ("corrected", stack(maps, "rooms-signed")),
         ("shifted", taught.mean(dtype=np.float64)),
         ("shuffled", stack(maps, "rooms-shuffled")),
     ):
-        depths[name] = np.clip(rooms + error, NEAREST_M, reach)
+        depths[name] = np.clip(rooms + error, NEAREST_M, REACH_M)
     off = {
         name: {
-            "m": np.abs(depth - true).mean((1, 2), dtype=np.float64),
-            "dioptre": np.abs(1 / depth - 1 / true).mean((1, 2), dtype=np.float64),
+            "m": np.abs(depth - true).mean((1, 2), np.float64, where=mask),
+            "dioptre": np.abs(1 / depth - 1 / true).mean((1, 2), np.float64, where=mask),
         }
         for name, depth in depths.items()
     }
@@ -173,13 +184,15 @@ def errors(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
     progress = not options.quiet
     rooms = in_rooms(model, progress)
     sets = {
-        "rooms": rooms,
         "outdoor": outdoors(maps, ("predicted", "adcn"), rooms.taught),
         "outdoor-taught": outdoors(maps, ("rooms", "rooms-absolute"), None),
     }
+    near = within_reach(maps)
+    sets |= {f"{name}-within-reach": replace(some, mask=near) for name, some in sets.items()}
     return {
         "preset": "mini",
         "draws": DRAWS,
-        "sets": {name: told(some, progress) for name, some in sets.items()},
-        "correction": corrections(maps),
+        "sets": {name: told(some, progress) for name, some in ({"rooms": rooms} | sets).items()},
+        "correction": corrections(maps, np.ones_like(near)),
+        "correction-within-reach": corrections(maps, near),
     }

@@ -57,6 +57,8 @@ class Pooled:
         )
 
     def _spearman(self, weight: np.ndarray, count: float) -> float:
+        if len(self.groups) == 1:
+            return 0.0  # a constant, as below, but at once
         first = _middle_ranks(weight, self.groups) - (count + 1) / 2
         ordered = weight[self.by_true]
         second = _middle_ranks(ordered, self.true_groups) - (count + 1) / 2
