@@ -29,7 +29,7 @@ FETCH_LPIPS = $(PY) -m bradcn_nb lpips-weights >/dev/null 2>&1 || { rm -rf $(LPI
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help environment lpips book test lint unit notebooks browser html data weights results experiments refresh format clean clean-all
+.PHONY: help environment lpips book test lint unit notebooks browser html data weights results experiments check-numbers refresh format clean clean-all
 
 help:
 	@echo "make book         the environment, then the rendered book in book/_build/html"
@@ -40,7 +40,8 @@ help:
 	@echo "make weights      train the bundled mini weights again (hours; resumes where it stopped)"
 	@echo "make results      measure again what the book and the README quote (minutes)"
 	@echo "make experiments  train the arms of the tables again (hours; goes on where it stopped)"
-	@echo "make lint, unit, notebooks, browser    the parts of make test"
+	@echo "make check-numbers  compare the numbers in README and book with data/results"
+	@echo "make lint, check-numbers, unit, notebooks, browser    the parts of make test"
 	@echo "make format       let ruff mend what it can"
 	@echo "make clean        remove what was built (clean-all: the environment too)"
 
@@ -70,6 +71,9 @@ lint: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
+check-numbers: $(STAMP)
+	$(PY) book/check_numbers.py
+
 unit: $(STAMP)
 	$(PYTEST) tests -m "not browser and not slow" -n $(JOBS) -q -rs
 
@@ -79,8 +83,8 @@ notebooks: $(STAMP)
 browser: html
 	$(PYTEST) tests/test_browser.py -q -rs
 
-test: lint unit notebooks browser
-	@echo "make test: passed ruff, the unit tests, $(words $(CHAPTERS)) notebooks under strict nbval, the book without a warning," \
+test: lint check-numbers unit notebooks browser
+	@echo "make test: passed ruff, the quoted numbers, the unit tests, $(words $(CHAPTERS)) notebooks under strict nbval, the book without a warning," \
 		"and $$($(PY) tests/chromium.py >/dev/null && echo 'the browser tests' || echo 'NO browser tests (no Chromium here)')."
 
 data: $(STAMP)

@@ -259,7 +259,7 @@ plt.show()
 #
 # Read it with care. The left curve was measured on mini-EBB, whose pictures hold no detail finer than 8 of those pixels.
 # On a real, finer picture a small shift costs more than here. Still: a soft picture is patient, and a shift of a few
-# pixels does not explain 25 dB. Brightness is less patient. Sixteen levels too bright, everywhere, and a perfect net
+# pixels does not explain 25<!-- paper --> dB. Brightness is less patient. Sixteen levels too bright, everywhere, and a perfect net
 # is down there with the others.
 #
 # On three real pairs that were at hand (2977 to 2979) the mean brightness of sharp and soft differs by 3, 6 and 21

@@ -671,7 +671,7 @@ HTML(PAGE.replace("DATA", json.dumps(exchange)))
 #
 # The paper did train both, and its two answers disagree. Section IV-E says that depth "leads to a slight
 # improvement in the rendering quality, which is reflected in the increased values of PSNR and SSIM metrics".
-# Its Table II says 24.29 dB without depth and 23.43 dB with it. PSNR *fell*. The [ledger](ledger.md) has it as
+# Its Table II says 24.29<!-- paper --> dB without depth and 23.43<!-- paper --> dB with it. PSNR *fell*. The [ledger](ledger.md) has it as
 # `table2-depth`.
 
 # %% [markdown]

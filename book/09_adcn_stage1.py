@@ -251,6 +251,8 @@ print("the same weights give the same De:", tuple(net(image).shape))
 show(ADCN)
 
 # %% [markdown]
+# (What is said there of `signed` is a variant of ours, which also sees the depth. Chapter 14 comes to it.)
+#
 # ### Shape arithmetic
 #
 # Let the widths be $c_0 \ldots c_4$. Level $k$ sees the picture at $1/2^k$ of its size, so height and width must be

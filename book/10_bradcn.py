@@ -344,7 +344,8 @@ with torch.no_grad():
 print(f"equal, with {count(mine):,} parameters of the same names")
 
 # %% [markdown]
-# The package's class is the same, plus a way to leave branches out.
+# The package's class is the same, plus ways to leave branches out, to bring maps along, and to have the maps alone. The gate and
+# the `signed` ADCN are variants of ours, off by default; chapter 14 comes to them.
 
 # %%
 show(BRADCN)

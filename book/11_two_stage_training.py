@@ -398,7 +398,7 @@ print(f"same weights: {len(theirs.state_dict())} tensors; same {len(logged)} los
 
 # %% [markdown]
 # So the ten lines above are stage 1. What differs between the stages fits on a screen: which tensors the loss
-# compares.
+# compares. (`calibrates` belongs to a variant that chapter 14 comes to.)
 
 # %%
 from bradcn_nb.training.stages import compare
@@ -915,7 +915,7 @@ grid(panels, titles, columns=5, unit=units, limits=limits, colourbar=False)
 # %% [markdown]
 # ### Its numbers
 #
-# Numbers of quality are never typed into this book. They come from the file that `make results` wrote.
+# Numbers of quality come from the file that `make results` wrote. Where the text repeats one, `make check-numbers` compares.
 # "Branches off" is the same trained net with Eq. 1 and Eq. 3 left out. Read that row with suspicion, whichever
 # way it falls. If the net is worse without its branches, it has learnt to *lean* on them; a net trained without
 # them might do as well. If it is hardly worse, depth and its error have told it little so far. Chapter 14 is about that.

@@ -137,7 +137,7 @@ print(f"PSNR,  BRADCN against BRViT: {24.83 - 24.76:+.2f} dB")
 print(f"SSIM,  BRADCN against BRViT: {0.8737 - 0.8904:+.4f}")
 
 # %% [markdown]
-# The first claim is exact. The second is seven hundredths of a dB. Of the third the text does not speak. Is 0.07 dB
+# The first claim is exact. The second is seven hundredths of a dB. Of the third the text does not speak. Is 0.07<!-- paper --> dB
 # much? Would it be there again with other photographs? By the end of the chapter you can say.
 #
 # What the paper does *not* say: the window of SSIM, the net inside of LPIPS, the size of the pictures that LPIPS sees,
@@ -193,10 +193,10 @@ for step in (0.07, 0.3, 1, 3, 10):
     print(f"{step:5.2f} dB more: {100 * (1 - 10 ** (-step / 10)):4.1f} % less squared error")
 
 # %% [markdown]
-# BRADCN's lead of 0.07 dB over BRViT is 1.6 % of the squared error.
+# BRADCN's lead of 0.07<!-- paper --> dB over BRViT is 1.6 % of the squared error.
 #
 # **A mean of logarithms.** PSNR is computed for each picture; the table prints the mean. That is not the PSNR of the mean
-# error. A few bad pictures pull the second down much more. Here for the book's own net on its 80 test pictures:
+# error. A few bad pictures pull the second down much more. Here for the book's own net on its 80<!-- =mini.n --> test pictures:
 
 # %%
 each = np.array(result("mini.images.psnr"))
@@ -284,7 +284,7 @@ for name, pictures in (("BRADCN, mini", predictions), ("input", inputs)):
 
 # %% [markdown]
 # For the net's pictures hardly at all, for the sharp input by nearly two hundredths. So the window shifts good and bad
-# pictures differently. In Table I, BRADCN and DMSHN lie 0.0056 apart. SSIMs of two papers compare only if both name
+# pictures differently. In Table I, BRADCN and DMSHN lie 0.0056<!-- paper --> apart. SSIMs of two papers compare only if both name
 # their window.
 
 # %% [markdown]
@@ -522,7 +522,7 @@ for name, values in rows.items():
 
 # %% [markdown]
 # The pictures are the same, and yet LPIPS falls: by a twentieth, by a fifth, or by four fifths. On the real pairs it is a
-# factor of 0.80. The paper's headline, 24.74 % lower than BRViT, is a factor of 0.75. We do not say that the paper
+# factor of 0.80<!-- =metrics.real.input.lpips.1 / metrics.real.input.lpips.0 -->. The paper's headline, 24.74<!-- paper --> % lower than BRViT, is a factor of 0.75<!-- paper -->. We do not say that the paper
 # measured at half size. We say that its text does not exclude it, and that this alone could change a table.
 #
 # The lowest line is the sharpest lesson. At full size, LPIPS sees what half the resolution has cost. At half size the same
@@ -540,7 +540,7 @@ for name, values in rows.items():
 # 4. LPIPS is version 0.1 with AlexNet, at the truth's size, on [-1, 1].
 # 5. Means over pictures; differences in pairs; intervals (next section).
 #
-# What is each step worth? We change one at a time, on all 80 test pictures.
+# What is each step worth? We change one at a time, on all 80<!-- =mini.n --> test pictures.
 
 
 # %%
@@ -574,7 +574,7 @@ for name, value in variants.items():
 
 # %% [markdown]
 # Rounding is nothing. But one word in a call, `align_corners=True`, moves pixels by up to half a pixel, and costs many
-# times the lead of 0.07 dB. So does another enlargement (this net was trained to be enlarged bilinearly; another might
+# times the lead of 0.07<!-- paper --> dB. So does another enlargement (this net was trained to be enlarged bilinearly; another might
 # prefer the other). Comparing at half size is worth several such leads. So a table is an honest comparison only if one program judged
 # all of its rows. That is why this book has a command for other people's pictures, too:
 #
@@ -589,7 +589,7 @@ for name, value in variants.items():
 # %% [markdown]
 # ## Is it better, or was it luck?
 #
-# Our 80 pictures are a sample. With 80 others the mean would be another. How far off might it be? The **bootstrap** (Efron
+# Our 80<!-- =mini.n --> pictures are a sample. With 80 others the mean would be another. How far off might it be? The **bootstrap** (Efron
 # and Tibshirani 1993) asks the sample itself: draw 80 pictures *with replacement*, take their mean, and do it 10,000 times. The
 # middle 95 % of these means are the interval.
 
@@ -640,7 +640,7 @@ print(f"paired:   {mine.mean:+.2f} dB ({mine.low:+.2f} to {mine.high:+.2f})")
 # zero; a gain a little smaller would have drowned. Whenever two methods were run on the
 # same pictures, pair them.
 #
-# **Now the 0.07 dB.** The half width of an interval is about $1.96\, s/\sqrt{n}$, where $s$ is the spread of the differences. We
+# **Now the 0.07<!-- paper --> dB.** The half width of an interval is about $1.96\, s/\sqrt{n}$, where $s$ is the spread of the differences. We
 # do not know the paper's $s$. Suppose that it is like ours:
 
 # %%
@@ -652,7 +652,7 @@ for name, spread in (("paired", (full - without).std(ddof=1)), ("unpaired", both
     print(f"{'':9} For +/- 0.07 dB it would take {needed:,.0f} pictures.")
 
 # %% [markdown]
-# Methods that are more alike than our two have a smaller $s$. Still: a lead of 0.07 dB on 294 pictures, without an interval, is not
+# Methods that are more alike than our two have a smaller $s$. Still: a lead of 0.07<!-- paper --> dB on 294 pictures, without an interval, is not
 # yet a lead.
 #
 # And one warning. This interval speaks of *other pictures*. It does not speak of *another training*: with another seed the weights
@@ -661,7 +661,7 @@ for name, spread in (("paired", (full - without).std(ddof=1)), ("unpaired", both
 # %% [markdown]
 # ## Our numbers
 #
-# The book's mini net on its own test set: 80 generated pictures of 192x128. These are not Val294, and cannot be compared with
+# The book's mini net on its own test set: 80<!-- =mini.n --> generated pictures of 192x128. These are not Val294, and cannot be compared with
 # the paper's table above.
 
 # %%
@@ -718,8 +718,8 @@ print(
 # 1. **The background is most of the picture.** What is in focus has a seventh of the pixels, and so about a seventh of the say. A
 #    perfect background with a *ruined subject* beats the trained net by all three metrics. No photographer would keep one of those
 #    pictures. Remedy: report the region in focus apart, as the README does for `render`.
-# 2. **Blur everything.** A blur of the whole input by two pixels, with no idea of depth, gains four dB over the input, and more than
-#    half of what the trained net gains. Its SSIM is that of the net without its branches. So "better than the input" says little:
+# 2. **Blur everything.** A blur of the whole input by two pixels, with no idea of depth, lifts the input's
+#    21.54<!-- =metrics.traps.input.psnr --> dB to 25.73<!-- =metrics.traps.blind-2.psnr --> dB: more than half of what the trained net gains. Its SSIM is that of the net without its branches. So "better than the input" says little:
 #    a baseline that does not know what depth is belongs into every table. LPIPS is the least fooled of the three.
 # 3. **Do nothing.** On pictures where nearly all is in focus, the input is nearly perfect. On a few test pictures it beats the
 #    net:
@@ -741,7 +741,7 @@ print(
 # %% [markdown]
 # ## Summary
 #
-# - PSNR is squared error on a logarithmic scale. 0.07 dB is 1.6 % of it.
+# - PSNR is squared error on a logarithmic scale. 0.07<!-- paper --> dB is 1.6 % of it.
 # - SSIM compares mean, spread and pattern in a window. Which window, is part of the number.
 # - LPIPS compares what AlexNet sees. It forgives a shift and hears a whisper in soft places. Its net and the pictures' size are part of the number.
 # - Equal PSNR can mean an unseen shift or a ruined face.

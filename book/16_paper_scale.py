@@ -18,7 +18,7 @@
 #
 # # Paper scale: Colab, several GPUs
 #
-# The nets of this book's other chapters have 4.6 million weights and look at 96x64 pixels. The paper's have 276 million
+# The nets of this book's other chapters have 4.6 million weights and look at 96x64 pixels. The paper's have 276<!-- =step-counts.counts.768x512.stage2b.parameters * 1e-6 --> million
 # and look at 768x512. The code is the same. This chapter walks the road from one to the other: the real data,
 # the published weights, the commands. Then it asks what the walk costs. There is no GPU here to time it on. So
 # we count, and say what we assume.
@@ -374,7 +374,7 @@ assert verdict(memory_bytes(counts["stage2b"]), t4) == "fits"
 # From the counts: **yes, at 768x512 in plain fp32, with batch 1**. The paper's 32 GB are not needed for that. At
 # EBB!'s own size plain fp32 no longer fits. With checkpointing even that does.
 #
-# With several GPUs, each holds the gradients twice: once beside the weights, once in the buckets that travel. Add 1 GB.
+# With several GPUs, each holds the gradients twice: once beside the weights, once in the buckets that travel. Add 1<!-- =step-counts.counts.768x512.stage2b.trained * 4e-9 --> GB.
 
 # %% [markdown]
 # ## How long? A roof and two walls
@@ -431,7 +431,7 @@ for row in compare(result("cpu-step"), stored):
 # ## Time on one to eight GPUs
 #
 # Several GPUs each take another picture and then average their gradients. A ring of n GPUs sends $2\,(n-1)/n$ times all gradients, nearly
-# 2 GB a step. At best that hides behind the backward pass; at worst everybody waits.
+# 2<!-- =step-counts.counts.768x512.stage2b.trained * 8e-9 --> GB a step. At best that hides behind the backward pass; at worst everybody waits.
 #
 # **Everything in this figure is derived, nothing is measured.** A bar runs from the fast end to the slow end. Where two bars
 # overlap, the counts do not tell which GPU wins.

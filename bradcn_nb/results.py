@@ -10,17 +10,18 @@ from bradcn_nb.presets import data_root
 def result(key: str) -> Any:
     """Return one measured value, as `result("mini.psnr")` from `data/results/mini.json`.
 
-    `key`: the file's name, then the keys inside of it, joined by dots. Units are those that the file's
-    producer documents (`evaluation.evaluate`: dB for PSNR). Raises DataError for an unknown key.
+    `key`: the file's name, then the keys inside of it, joined by dots; in a list, a place from 0. Units
+    are those that the file's producer documents (`evaluation.evaluate`: dB for PSNR). Raises DataError
+    for an unknown key.
     """
     name, *inside = key.split(".")
     path = data_root() / "results" / f"{name}.json"
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         for part in inside:
-            value = value[part]
+            value = value[int(part) if isinstance(value, list) else part]
     except OSError:
         raise DataError(f"{path}: no such results; make them with `make results`") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise DataError(f"{path}: holds no {'.'.join(inside)!r} ({error})") from None
     return value

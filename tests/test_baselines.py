@@ -12,13 +12,15 @@ from test_resume import SIZE, write_ebb
 from timm.layers import SelectiveKernel as TimmSelectiveKernel
 
 from bradcn_nb import baselines
+from bradcn_nb.baselines import blur
 from bradcn_nb.baselines.classical import F_NUMBER
 from bradcn_nb.baselines.dbsi import KERNELS, gaussian_blur, gaussian_kernel
 from bradcn_nb.baselines.dmshn import DMSHN, DMSHNConfig
 from bradcn_nb.baselines.skn import SelectiveKernel
-from bradcn_nb.data import EBB
+from bradcn_nb.data import EBB, resize_picture, to_tensor
 from bradcn_nb.errors import BradcnError, RunError, SizeError, WeightsError
 from bradcn_nb.evaluation import evaluate
+from bradcn_nb.metrics import psnr, val294
 from bradcn_nb.models import (
     BRADCN,
     BRADCNOutput,
@@ -68,7 +70,8 @@ def test_what_learns_at_mini_size_is_as_large_as_mini_bradcn():
             assert all(weight.requires_grad for weight in net.parameters()), name
             assert 0.8 < count(net) / trained < 1.2, name
         assert not any(w.requires_grad for w in baselines.build("classical").parameters())
-        assert not list(baselines.build("identity").parameters())
+        for name in ("identity", "blur"):
+            assert not list(baselines.build(name).parameters())
 
 
 def test_mini_nets_cost_between_half_and_twice_the_macs_of_mini_bradcn():
@@ -90,7 +93,7 @@ def test_every_baseline_draws_a_picture_of_the_inputs_size(name, image):
     assert (output.depth is not None) == (name in ("classical", "dbsi"))
     if name.endswith("-skip"):  # such a net starts near its input
         assert (output.bokeh - image).abs().mean() < 0.15
-    if name != "identity":
+    if name not in ("identity", "blur"):
         for wrong in (image[..., :-1], image[:, :1], image[..., :0]):
             with pytest.raises(SizeError):
                 net(wrong)
@@ -103,6 +106,21 @@ def test_gradients_reach_every_weight(name, image):
     net(image).bokeh.square().mean().backward()
     for weight_name, weight in net.named_parameters():
         assert weight.grad is not None and weight.grad.abs().max() > 0, weight_name
+
+
+def test_the_blind_blur_is_the_best_of_its_kind(monkeypatch):
+    """On mini-EBB's training pairs: neither less nor more of it comes closer to the lens."""
+    pairs = EBB(data_root() / "mini-ebb", "train", MINI.data.train_size)
+    found = []
+    for share in (blur.SHARE / 1.5, blur.SHARE, blur.SHARE * 1.5):
+        monkeypatch.setattr(blur, "SHARE", share)
+        net, values = baselines.build("blur"), []
+        for index in range(0, len(pairs), 10):
+            item = pairs.read(index)
+            small = to_tensor(resize_picture(item["image"], MINI.data.train_size))[None]
+            values.append(psnr(item["bokeh"], val294(net(small).bokeh, *item["bokeh"].shape[:2])))
+        found.append(np.mean(values))
+    assert found[1] > max(found[0], found[2])
 
 
 def test_unknown_names_and_sizes_are_refused():

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from torch import nn
 
+from bradcn_nb.baselines.blur import BlindBlur
 from bradcn_nb.baselines.brvit import BRViT
 from bradcn_nb.baselines.classical import Classical
 from bradcn_nb.baselines.dbsi import DBSI, DBSIConfig
@@ -39,8 +40,10 @@ _NETS = {
 }
 _WITH_SKIP = tuple(name + SKIP for name in ("skn", "dmshn", "stacked-dmshn", "brvit"))
 
-NAMES = ("identity", *_NETS, *_WITH_SKIP)
-TRAINED = tuple(name for name in NAMES if name not in ("identity", "classical"))
+_PLAIN = {"identity": Identity, "blur": BlindBlur}  # without weights and sizes
+
+NAMES = (*_PLAIN, *_NETS, *_WITH_SKIP)
+TRAINED = tuple(name for name in NAMES if name not in (*_PLAIN, "classical"))
 
 
 def build(name: str, size: str = "mini") -> nn.Module:
@@ -54,8 +57,8 @@ def build(name: str, size: str = "mini") -> nn.Module:
         raise BradcnError(f"unknown baseline {name!r}: choose one of {', '.join(NAMES)}")
     if size not in SIZES:
         raise BradcnError(f"unknown size {size!r} of {name}: choose {' or '.join(SIZES)}")
-    if name == "identity":
-        return Identity()
+    if name in _PLAIN:
+        return _PLAIN[name]()
     net, *cfgs = _NETS[name.removesuffix(SKIP)]
     cfg = cfgs[SIZES.index(size)]
     return net(replace(cfg, skip=True) if name.endswith(SKIP) else cfg)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bradcn_nb.cli.common import add_common, add_sun_split, command, natural
-from bradcn_nb.presets import PRECISIONS, PRESETS, preset
+from bradcn_nb.presets import PRECISIONS, PRESETS, preset, with_signed_error
 
 
 def add(group) -> None:
@@ -69,6 +69,11 @@ def add(group) -> None:
     )
     recipe = parser.add_argument_group("what changes the weights; a run keeps to it")
     add_sun_split(recipe)
+    recipe.add_argument(
+        "--signed-error",
+        action="store_true",
+        help="not the paper's: an ADCN that sees the depth, too, and predicts which way it is wrong",
+    )
     recipe.add_argument("--precision", choices=PRECISIONS, help="default: the preset's, fp32")
     recipe.add_argument(
         "--accumulate",
@@ -88,6 +93,8 @@ def add(group) -> None:
 def run_training(options: argparse.Namespace) -> None:
     """Handle `train`."""
     chosen = preset(options.preset)
+    if options.signed_error:
+        chosen = with_signed_error(chosen)
     given = {name: getattr(options, name) for name in ("precision", "accumulate", "clip", "ema")}
     given = {name: value for name, value in given.items() if value is not None}
     chosen = replace(

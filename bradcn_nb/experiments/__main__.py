@@ -8,9 +8,10 @@ from pathlib import Path
 
 from bradcn_nb.cli.common import Parser, natural
 from bradcn_nb.errors import BradcnError
+from bradcn_nb.experiments import measure
+from bradcn_nb.experiments.cost import cost
 from bradcn_nb.experiments.errors import errors
 from bradcn_nb.experiments.maps import make_maps
-from bradcn_nb.experiments.measure import MEASURES as OF_BUNDLED
 from bradcn_nb.experiments.motorcycle import on_motorcycle
 from bradcn_nb.experiments.record import provenance, weights_path, write_result
 from bradcn_nb.experiments.rooms import make_room_maps
@@ -18,7 +19,7 @@ from bradcn_nb.experiments.table1 import TABLE1
 from bradcn_nb.experiments.table2 import TABLE2
 from bradcn_nb.models import load_bradcn
 
-MEASURES = {**OF_BUNDLED, "errors": errors, "motorcycle": on_motorcycle}
+MEASURES = {**measure.MEASURES, "cost": cost, "errors": errors, "motorcycle": on_motorcycle}
 TABLES = {table.name: table for table in (TABLE1, TABLE2)}
 
 TEXT = """Measure what the book and the README quote; each name writes one file of data/results.
@@ -27,6 +28,7 @@ TEXT = """Measure what the book and the README quote; each name writes one file 
   full-size   scenes at 8 times the size of mini-EBB's
   skip        what each kind of skip could reach at best
   real        any folder of real EBB! pairs (--ebb)
+  cost        weights, multiply-accumulates and time of Table I's methods
   maps        depth and error maps of runs/data, which table2 trains on (minutes)
   table1      BRADCN beside the other methods (hours; goes on where it stopped)
   table2      the ablation and its oracles (likewise)

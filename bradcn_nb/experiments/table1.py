@@ -14,6 +14,7 @@ from bradcn_nb.presets import Preset
 BRADCN = "bradcn"
 TITLES = {
     "identity": "input, unchanged",
+    "blur": "one blur for all",
     "classical": "predicted depth + lens",
     "skn": "SKN",
     "dbsi": "DBSI",
