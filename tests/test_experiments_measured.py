@@ -12,7 +12,7 @@ from test_resume import write_ebb
 from torch.utils.data import Dataset
 
 from bradcn_nb import calibration
-from bradcn_nb.data import EBB, resize_nearest, resize_picture, to_tensor
+from bradcn_nb.data import resize_nearest, resize_picture, to_tensor
 from bradcn_nb.errors import WeightsError
 from bradcn_nb.experiments import errors, motorcycle, pooled, table2
 from bradcn_nb.experiments.__main__ import main
@@ -22,7 +22,7 @@ from bradcn_nb.experiments.tables import Table
 from bradcn_nb.labels import depth_error
 from bradcn_nb.lpips_net import lpips_net
 from bradcn_nb.measured import MeasuredPhoto
-from bradcn_nb.metrics import mean_interval, psnr
+from bradcn_nb.metrics import mean_interval
 from bradcn_nb.models import BRADCN, load_bradcn, load_depth_net, save_weights
 from bradcn_nb.models.bradcn import BRADCNOutput
 from bradcn_nb.presets import data_root, preset
@@ -193,21 +193,6 @@ def test_errors_without_maps_is_one_line(tmp_path, capsys):
     assert "make it with `python -m bradcn_nb.experiments maps`" in capsys.readouterr().err
 
 
-def test_the_best_blur_is_that_of_the_training_pairs(tmp_path):
-    write_ebb(tmp_path, train=0, test=0)
-    rng = np.random.default_rng(4)
-    for number in range(3):
-        image = rng.integers(0, 256, (128, 192, 3), np.uint8)
-        Image.fromarray(image).save(tmp_path / "original" / f"{number}.png")
-        Image.fromarray(motorcycle.blurred(image, 2.0)).save(tmp_path / "bokeh" / f"{number}.png")
-    found = motorcycle.best_blur(EBB(tmp_path, "train"), progress=False)
-    assert found["sigma"] == 2 and len(found["psnr"]) == len(motorcycle.SIGMAS)
-    # Twice the picture, twice the blur.
-    large = np.repeat(np.repeat(image, 2, 0), 2, 1)
-    shrunk = resize_picture(motorcycle.blurred(large, 2.0), (128, 192))
-    assert psnr(shrunk, motorcycle.blurred(image, 2.0)) > 35
-
-
 def leave(runs: Path, table: Table, arm: str, seed: int) -> None:
     """Write what a finished training leaves, with random weights."""
     chosen = table.preset_of(arm, seed)
@@ -256,7 +241,7 @@ def test_nets_are_given_the_maps_of_their_arm(tmp_path, photo, monkeypatch):
     monkeypatch.setattr(motorcycle, "make_net", lambda *_: Listener())
     options = argparse.Namespace(runs=tmp_path, quiet=True)
     image, model = motorcycle.eight_bit(photo.image), load_bradcn()
-    found = {one.method: one for one in motorcycle.drawn(model, photo, image, 2.0, options)}
+    found = {one.method: one for one in motorcycle.drawn(model, photo, image, options)}
     small = to_tensor(resize_picture(image, SIZE))[None]
     assert len(given) == 4 and all(torch.equal(small, seen) for seen, _ in given)
     (_, bradcn), (_, render), (_, depth), (_, true_depth) = given
@@ -289,6 +274,7 @@ def test_motorcycle_command(tmp_path, own_data, photo, monkeypatch, capsys):
     assert oracle["seeds"] == [0, 1] and oracle["title"] == table2.ARMS["true-depth"].title
     assert oracle["psnr"] == pytest.approx(np.mean(oracle["by_seed"]["psnr"]))
     assert oracle["by_seed"]["psnr"][0] != oracle["by_seed"]["psnr"][1]
+    assert {"table1/identity", "table1/blur", "table1/classical"} < found["methods"].keys()
     assert "table1/bradcn" not in found["methods"]
     # Already at mini-EBB's size, so both ways of judging agree.
     for row in found["methods"].values():

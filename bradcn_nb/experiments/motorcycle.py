@@ -14,14 +14,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from bradcn_nb import baselines
-from bradcn_nb.data import EBB, resize_nearest, resize_picture, to_tensor
+from bradcn_nb.data import resize_nearest, resize_picture, to_tensor
 from bradcn_nb.data.bundle import EBB_SIZE
 from bradcn_nb.experiments.runs import DIGITS
 from bradcn_nb.experiments.table1 import TABLE1
@@ -37,7 +36,6 @@ from bradcn_nb.presets import Preset, data_root, preset
 from bradcn_nb.rendering import default_focus, depth_of, render_lens
 from bradcn_nb.training.stages import make_net, weights_file
 
-SIGMAS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)  # pixels of a picture with mini-EBB's 128 rows
 APERTURES = (1.8, 1.2, 0.9, 0.6, 0.45)  # f-numbers of the references; the first is EBB!'s
 TABLE2_ARMS = ("render", "depth", "true-depth")  # without depth, with the net's, with the measured
 PICTURE = {
@@ -59,31 +57,12 @@ class Drawn(NamedTuple):
     seed: int | None = None
 
 
-def blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
-    """Return a uint8 (H, W, 3) picture behind a Gaussian; `sigma` in pixels of 128 rows."""
-    return cv2.GaussianBlur(picture, None, sigma * picture.shape[0] / EBB_SIZE[0])
-
-
-def best_blur(pairs: EBB, progress: bool) -> dict[str, Any]:
-    """Return the mean PSNR (dB) of each Gaussian of `SIGMAS` on pairs of native size, and the best.
-
-    The best of the training pairs, because a blur chosen on the photograph would have seen the answer.
-    """
-    found: dict[float, list[float]] = {sigma: [] for sigma in SIGMAS}
-    for index in tqdm(range(len(pairs)), "blur", disable=not progress):
-        item = pairs.read(index)
-        for sigma, values in found.items():
-            values.append(psnr(item["bokeh"], blurred(item["image"], sigma)))
-    means = [float(np.mean(values)) for values in found.values()]
-    return {"sigma": SIGMAS[int(np.argmax(means))], "sigmas": SIGMAS, "psnr": means}
-
-
 def finished(runs: Path) -> Iterator[tuple[str, str, int, Preset, Path]]:
     """Yield (method, title, seed, preset, folder) of each training of both tables that has its record."""
     for table, arms in ((TABLE1, TABLE1.titles), (TABLE2, TABLE2_ARMS)):
         for arm in arms:
-            folders = {int(path.parent.name[5:]): path.parent
-                       for path in (runs / table.name / arm).glob("seed-*/record.json")}  # fmt: skip
+            records = (runs / table.name / arm).glob("seed-*/record.json")
+            folders = {int(r.parent.name.removeprefix("seed-")): r.parent for r in records}
             for seed in sorted(folders):
                 chosen = table.preset_of(arm, seed)
                 if chosen.stages:
@@ -93,17 +72,13 @@ def finished(runs: Path) -> Iterator[tuple[str, str, int, Preset, Path]]:
 
 @torch.inference_mode()
 def drawn(
-    model: BRADCN,
-    photo: MeasuredPhoto,
-    reference: np.ndarray,
-    sigma: float,
-    options: argparse.Namespace,
+    model: BRADCN, photo: MeasuredPhoto, reference: np.ndarray, options: argparse.Namespace
 ) -> Iterator[Drawn]:
-    """Yield every method's picture of the photograph; `reference` is uint8, `sigma` the blur's.
+    """Yield every method's picture of the photograph; `reference` is uint8.
 
-    Raises WeightsError for a training that does not fit its arm any more.
+    Trainings are given their arm's maps, `true` being the measured depth. Raises WeightsError for a
+    training that does not fit its arm any more.
     """
-    cfg, depth_net = preset("mini").model, load_depth_net()
     image, size = eight_bit(photo.image), preset("mini").data.train_size
     small = to_tensor(resize_picture(image, size))[None]
 
@@ -111,18 +86,20 @@ def drawn(
         return val294(picture, *image.shape[:2])
 
     yield Drawn("input", "input, unchanged", image)
-    yield Drawn("input_half", "input through the protocol", judged(small))
     half = to_tensor(resize_picture(reference, size))
     yield Drawn("reference_half", "reference through the protocol", judged(half))
-    yield Drawn("blur", "the same blur everywhere", blurred(image, sigma))
-    lens = render_lens(photo.image, depth_of(photo.image, depth_net, cfg))
+    depth_net = load_depth_net()
+    lens = render_lens(photo.image, depth_of(photo.image, depth_net, preset("mini").model))
     yield Drawn("lens", "predicted depth + lens, full size", eight_bit(lens))
-    classical = baselines.build("classical").eval()
-    classical.depth_net = depth_net
-    yield Drawn("classical", "predicted depth + lens, 96x64", judged(classical(small).bokeh))
     yield Drawn("bundled", "BRADCN, bundled", judged(model(small).bokeh))
     alone = model(small, branches=()).bokeh
     yield Drawn("bundled_render_only", "BRADCN, bundled, branches off", judged(alone))
+    for arm, title in TABLE1.titles.items():
+        if not TABLE1.preset_of(arm, 0).stages:
+            net = baselines.build(arm).eval()
+            if hasattr(net, "depth_net"):
+                net.depth_net = depth_net
+            yield Drawn(f"table1/{arm}", title, judged(net(small).bokeh))
     measured = resize_nearest(fill_unknown(photo.depth, ~photo.known), size)
     maps = {
         "predicted": depth_net(small),
@@ -143,7 +120,9 @@ def eight_bit(picture: np.ndarray) -> np.ndarray:
     return to_uint8(torch.from_numpy(picture.transpose(2, 0, 1)))
 
 
-def table(found: list[Drawn], references: list[np.ndarray]) -> dict[str, Any]:
+def table(
+    found: list[Drawn], references: list[np.ndarray], progress: bool = True
+) -> dict[str, Any]:
     """Return per method its title, its seeds, the means over them, and the values of each seed.
 
     PSNR (dB), SSIM and LPIPS against the first reference at its own size, and as `small_*` after both
@@ -151,7 +130,7 @@ def table(found: list[Drawn], references: list[np.ndarray]) -> dict[str, Any]:
     """
     protocol, rows = Protocol(), {}
     shrunk = [resize_picture(reference, EBB_SIZE) for reference in references]
-    for one in found:
+    for one in tqdm(found, "judged", disable=not progress):
         row = rows.setdefault(one.method, {"title": one.title, "seeds": [], "by_seed": {}})
         if one.seed is not None:
             row["seeds"].append(one.seed)
@@ -193,8 +172,7 @@ def on_motorcycle(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
         for aperture in tqdm(APERTURES, "references", disable=options.quiet)
     ]
     metres = depth_of(photo.image, load_depth_net(), preset("mini").model)
-    blur = best_blur(EBB(data_root() / "mini-ebb", "train"), not options.quiet)
-    found = list(drawn(model, photo, references[0], blur["sigma"], options))
+    found = list(drawn(model, photo, references[0], options))
     write_atomically(data_root() / "results" / "motorcycle.jpg", jpeg(found, references))
     return {
         "protocol": "val294",
@@ -206,6 +184,5 @@ def on_motorcycle(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
         },
         "apertures": APERTURES,
         "depth_errors": depth_errors(metres, photo.depth, photo.known)._asdict(),
-        "blur": blur,
-        "methods": table(found, references),
+        "methods": table(found, references, not options.quiet),
     }
