@@ -30,9 +30,9 @@ TEXT = """Measure what the book and the README quote; each name writes one file 
   real        any folder of real EBB! pairs (--ebb)
   cost        weights, multiply-accumulates and time of Table I's methods
   maps        depth and error maps of runs/data, which table2 trains on (minutes)
+  errors      how good ADCN's error map is, in domain and out of it (after maps; minutes)
   table1      BRADCN beside the other methods (hours; goes on where it stopped)
   table2      the ablation and its oracles (likewise)
-  errors      how good ADCN's error map is, in domain and out of it (after maps; minutes)
   motorcycle  a real photograph with measured depth; also the nets of both tables that are trained"""
 EXAMPLES = """examples:
   python -m bradcn_nb.experiments mini full-size skip
