@@ -107,7 +107,7 @@ results: $(STAMP)
 	$(PY) -m bradcn_nb.training.bundle runs/mini data/weights
 
 experiments: runs/data/.made
-	$(PY) -m bradcn_nb.experiments maps table2 table1 --jobs $(JOBS)
+	$(PY) -m bradcn_nb.experiments maps errors table2 table1 motorcycle --jobs $(JOBS)
 
 refresh: $(STAMP)
 	$(PY) book/refresh.py $(NB)

@@ -25,7 +25,7 @@ def test_result_looks_a_value_up_and_names_what_is_missing() -> None:
         result("mini.images.psnr.80")
 
 
-@pytest.mark.parametrize("name", ["mini", "full-size", "skip"])
+@pytest.mark.parametrize("name", ["mini", "full-size", "skip", "errors", "motorcycle"])
 def test_results_are_those_of_the_bundled_weights(name: str) -> None:
     assert result(f"{name}.made.weights_sha256") == weights_hash(weights_path())
 

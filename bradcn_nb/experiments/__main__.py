@@ -10,14 +10,16 @@ from bradcn_nb.cli.common import Parser, natural
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.experiments import measure
 from bradcn_nb.experiments.cost import cost
+from bradcn_nb.experiments.errors import errors
 from bradcn_nb.experiments.maps import make_maps
+from bradcn_nb.experiments.motorcycle import on_motorcycle
 from bradcn_nb.experiments.record import provenance, weights_path, write_result
 from bradcn_nb.experiments.rooms import make_room_maps
 from bradcn_nb.experiments.table1 import TABLE1
 from bradcn_nb.experiments.table2 import TABLE2
 from bradcn_nb.models import load_bradcn
 
-MEASURES = {**measure.MEASURES, "cost": cost}
+MEASURES = {**measure.MEASURES, "cost": cost, "errors": errors, "motorcycle": on_motorcycle}
 TABLES = {table.name: table for table in (TABLE1, TABLE2)}
 
 TEXT = """Measure what the book and the README quote; each name writes one file of data/results.
@@ -28,8 +30,10 @@ TEXT = """Measure what the book and the README quote; each name writes one file 
   real        any folder of real EBB! pairs (--ebb)
   cost        weights, multiply-accumulates and time of Table I's methods
   maps        depth and error maps of runs/data, which table2 trains on (minutes)
+  errors      how good ADCN's error map is, in domain and out of it (after maps; minutes)
   table1      BRADCN beside the other methods (hours; goes on where it stopped)
-  table2      the ablation and its oracles (likewise)"""
+  table2      the ablation and its oracles (likewise)
+  motorcycle  a real photograph with measured depth; also the nets of both tables that are trained"""
 EXAMPLES = """examples:
   python -m bradcn_nb.experiments mini full-size skip
   python -m bradcn_nb.experiments real --ebb /data/EBB

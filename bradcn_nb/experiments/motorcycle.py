@@ -1,0 +1,188 @@
+"""A real photograph as a test that nobody trains on: each method beside a render from measured depth.
+
+Everything that is small goes through the protocol val294: 96x64 pixels in, bilinear to the photograph's
+size. From 96 to 741 pixels that costs more than methods differ by. So the reference itself goes that way, too,
+as the best that is possible, and all is judged a second time at mini-EBB's 192x128.
+
+The nets choose their aperture as well as their focus, and have learned them from subjects that are nearer than
+the motorcycle. So references with wider apertures tell how far a low number is the amount of blur alone.
+"""
+
+import argparse
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from bradcn_nb import baselines
+from bradcn_nb.data import resize_nearest, resize_picture, to_tensor
+from bradcn_nb.data.bundle import EBB_SIZE
+from bradcn_nb.experiments.runs import DIGITS
+from bradcn_nb.experiments.table1 import TABLE1
+from bradcn_nb.experiments.table2 import TABLE2
+from bradcn_nb.files import write_atomically
+from bradcn_nb.lpips_net import lpips_net
+from bradcn_nb.measured import MeasuredPhoto, depth_errors, motorcycle, reference_render
+from bradcn_nb.metrics import Protocol, psnr, to_uint8, val294
+from bradcn_nb.models import BRADCN, load_depth_net
+from bradcn_nb.photos import fill_unknown
+from bradcn_nb.plots import grid
+from bradcn_nb.presets import Preset, data_root, preset
+from bradcn_nb.rendering import default_focus, depth_of, render_lens
+from bradcn_nb.training.stages import make_net, weights_file
+
+APERTURES = (1.8, 1.2, 0.9, 0.6, 0.45)  # f-numbers of the references; the first is EBB!'s
+TABLE2_ARMS = ("render", "depth", "true-depth")  # without depth, with the net's, with the measured
+PICTURE = {
+    "input": "input",
+    "f/1.8": "measured depth + lens, f/1.8",
+    "f/0.6": "measured depth + lens, f/0.6",
+    "lens": "predicted depth + lens, f/1.8",
+    "bundled": "BRADCN, bundled",
+    "table2/true-depth": "Render Net + measured depth",
+}
+
+
+class Drawn(NamedTuple):
+    """One method's picture, uint8 at the photograph's size; `seed` of its training, None if untrained."""
+
+    method: str
+    title: str
+    picture: np.ndarray
+    seed: int | None = None
+
+
+def finished(runs: Path) -> Iterator[tuple[str, str, int, Preset, Path]]:
+    """Yield (method, title, seed, preset, folder) of each training of both tables that has its record."""
+    for table, arms in ((TABLE1, TABLE1.titles), (TABLE2, TABLE2_ARMS)):
+        for arm in arms:
+            records = (runs / table.name / arm).glob("seed-*/record.json")
+            folders = {int(r.parent.name.removeprefix("seed-")): r.parent for r in records}
+            for seed in sorted(folders):
+                chosen = table.preset_of(arm, seed)
+                if chosen.stages:
+                    method = f"{table.name}/{arm}"
+                    yield method, table.titles[arm], seed, chosen, folders[seed]
+
+
+@torch.inference_mode()
+def drawn(
+    model: BRADCN, photo: MeasuredPhoto, reference: np.ndarray, options: argparse.Namespace
+) -> Iterator[Drawn]:
+    """Yield every method's picture of the photograph; `reference` is uint8.
+
+    Trainings are given their arm's maps, `true` being the measured depth. Raises WeightsError for a
+    training that does not fit its arm any more.
+    """
+    image, size = eight_bit(photo.image), preset("mini").data.train_size
+    small = to_tensor(resize_picture(image, size))[None]
+
+    def judged(picture: Tensor) -> np.ndarray:
+        return val294(picture, *image.shape[:2])
+
+    yield Drawn("input", "input, unchanged", image)
+    half = to_tensor(resize_picture(reference, size))
+    yield Drawn("reference_half", "reference through the protocol", judged(half))
+    depth_net = load_depth_net()
+    lens = render_lens(photo.image, depth_of(photo.image, depth_net, preset("mini").model))
+    yield Drawn("lens", "predicted depth + lens, full size", eight_bit(lens))
+    yield Drawn("bundled", "BRADCN, bundled", judged(model(small).bokeh))
+    alone = model(small, branches=()).bokeh
+    yield Drawn("bundled_render_only", "BRADCN, bundled, branches off", judged(alone))
+    for arm, title in TABLE1.titles.items():
+        if not TABLE1.preset_of(arm, 0).stages:
+            net = baselines.build(arm).eval()
+            if hasattr(net, "depth_net"):
+                net.depth_net = depth_net
+            yield Drawn(f"table1/{arm}", title, judged(net(small).bokeh))
+    measured = resize_nearest(fill_unknown(photo.depth, ~photo.known), size)
+    maps = {
+        "predicted": depth_net(small),
+        "adcn": model.adcn(small),
+        "true": torch.from_numpy(measured)[None, None],
+    }
+    trained = list(finished(options.runs))
+    for method, title, seed, chosen, folder in tqdm(trained, "nets", disable=options.quiet):
+        stage = chosen.stages[-1]
+        net = make_net(chosen, stage, {stage.net: weights_file(folder, stage)}).eval()
+        named = zip(("depth", "depth_error"), stage.given, strict=True)
+        given = {key: maps[source] for key, source in named if source}
+        yield Drawn(method, title, judged(net(small, **given).bokeh), seed)
+
+
+def eight_bit(picture: np.ndarray) -> np.ndarray:
+    """Return a float (H, W, 3) picture in [0, 1] as uint8."""
+    return to_uint8(torch.from_numpy(picture.transpose(2, 0, 1)))
+
+
+def table(
+    found: list[Drawn], references: list[np.ndarray], progress: bool = True
+) -> dict[str, Any]:
+    """Return per method its title, its seeds, the means over them, and the values of each seed.
+
+    PSNR (dB), SSIM and LPIPS against the first reference at its own size, and as `small_*` after both
+    were brought to 192x128; there also the mean PSNR against every reference.
+    """
+    protocol, rows = Protocol(), {}
+    shrunk = [resize_picture(reference, EBB_SIZE) for reference in references]
+    for one in tqdm(found, "judged", disable=not progress):
+        row = rows.setdefault(one.method, {"title": one.title, "seeds": [], "by_seed": {}})
+        if one.seed is not None:
+            row["seeds"].append(one.seed)
+        values: dict[str, Any] = protocol.measure(references[0], one.picture)
+        small = resize_picture(one.picture, EBB_SIZE)
+        little = protocol.measure(shrunk[0], small)
+        values |= {f"small_{name}": value for name, value in little.items()}
+        values["small_psnr_by_aperture"] = [psnr(truth, small) for truth in shrunk]
+        for name, value in values.items():
+            rounded = np.round(value, DIGITS).tolist()
+            row["by_seed"].setdefault(name, []).append(rounded)
+    for row in rows.values():
+        row |= {name: np.mean(values, 0).tolist() for name, values in row["by_seed"].items()}
+    return rows
+
+
+def jpeg(found: list[Drawn], references: list[np.ndarray]) -> bytes:
+    """Return the titled pictures of those methods of `PICTURE` that are there, each of its first seed."""
+    first = {one.method: one.picture for one in reversed(found)}
+    first |= {f"f/{a:g}": picture for a, picture in zip(APERTURES, references, strict=True)}
+    names = [name for name in PICTURE if name in first]
+    figure = grid([first[name] for name in names], [PICTURE[name] for name in names], columns=3)
+    data = BytesIO()
+    figure.savefig(data, format="jpeg", dpi=150, pil_kwargs={"quality": 80, "optimize": True})
+    return data.getvalue()
+
+
+def on_motorcycle(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
+    """Judge every method on the photograph; those that train, as far as `options.runs` has them.
+
+    Focus (m) is what `default_focus` finds in the measured depth for the reference, and in the predicted
+    one for the lens; the nets choose their own. Writes motorcycle.jpg beside the result. Raises
+    WeightsError without LPIPS's weights.
+    """
+    lpips_net("alex")
+    photo = motorcycle()
+    references = [
+        eight_bit(reference_render(photo, aperture=aperture))
+        for aperture in tqdm(APERTURES, "references", disable=options.quiet)
+    ]
+    metres = depth_of(photo.image, load_depth_net(), preset("mini").model)
+    found = list(drawn(model, photo, references[0], options))
+    write_atomically(data_root() / "results" / "motorcycle.jpg", jpeg(found, references))
+    return {
+        "protocol": "val294",
+        "preset": "mini",
+        "size": list(references[0].shape[:2]),
+        "focus_m": {
+            "reference": default_focus(fill_unknown(photo.depth, ~photo.known)),
+            "lens": default_focus(metres),
+        },
+        "apertures": APERTURES,
+        "depth_errors": depth_errors(metres, photo.depth, photo.known)._asdict(),
+        "methods": table(found, references, not options.quiet),
+    }
