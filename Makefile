@@ -100,14 +100,15 @@ weights: runs/data/.made
 	$(PY) -m bradcn_nb.training.bundle runs/mini data/weights
 
 results: $(STAMP)
-	$(PY) -m bradcn_nb.experiments mini full-size skip
+	$(PY) -m bradcn_nb.experiments mini full-size skip cost
 	$(PY) -m bradcn_nb.metric_study
 	$(PY) -m bradcn_nb.gallery
 	$(PY) -m bradcn_nb estimate --recount
 	$(PY) -m bradcn_nb.training.bundle runs/mini data/weights
 
 experiments: runs/data/.made
-	$(PY) -m bradcn_nb.experiments maps errors table2 table1 motorcycle --jobs $(JOBS)
+	$(PY) -m bradcn_nb.experiments maps errors rooms table2 --seeds 5 --jobs $(JOBS)
+	$(PY) -m bradcn_nb.experiments table1 motorcycle --seeds 3 --jobs $(JOBS)
 
 refresh: $(STAMP)
 	$(PY) book/refresh.py $(NB)

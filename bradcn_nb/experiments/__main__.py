@@ -14,12 +14,18 @@ from bradcn_nb.experiments.errors import errors
 from bradcn_nb.experiments.maps import make_maps
 from bradcn_nb.experiments.motorcycle import on_motorcycle
 from bradcn_nb.experiments.record import provenance, weights_path, write_result
-from bradcn_nb.experiments.rooms import make_room_maps
+from bradcn_nb.experiments.rooms import make_room_maps, rooms_example
 from bradcn_nb.experiments.table1 import TABLE1
 from bradcn_nb.experiments.table2 import TABLE2
 from bradcn_nb.models import load_bradcn
 
-MEASURES = {**measure.MEASURES, "cost": cost, "errors": errors, "motorcycle": on_motorcycle}
+MEASURES = {
+    **measure.MEASURES,
+    "cost": cost,
+    "errors": errors,
+    "rooms": rooms_example,
+    "motorcycle": on_motorcycle,
+}
 TABLES = {table.name: table for table in (TABLE1, TABLE2)}
 
 TEXT = """Measure what the book and the README quote; each name writes one file of data/results.
@@ -31,6 +37,7 @@ TEXT = """Measure what the book and the README quote; each name writes one file 
   cost        weights, multiply-accumulates and time of Table I's methods
   maps        depth and error maps of runs/data, which table2 trains on (minutes)
   errors      how good ADCN's error map is, in domain and out of it (after maps; minutes)
+  rooms       maps of one pair, from a depth net that knows rooms only (after maps)
   table1      BRADCN beside the other methods (hours; goes on where it stopped)
   table2      the ablation and its oracles (likewise)
   motorcycle  a real photograph with measured depth; also the nets of both tables that are trained"""

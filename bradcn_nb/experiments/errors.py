@@ -23,6 +23,7 @@ from tqdm import tqdm
 from bradcn_nb.calibration import calibration_curve, sparsification
 from bradcn_nb.data import EBB_SPLITS, MapStack
 from bradcn_nb.experiments.pooled import DIGITS, DRAWS, judged
+from bradcn_nb.experiments.rooms import NEAREST_M
 from bradcn_nb.experiments.runs import check_data
 from bradcn_nb.metrics import mean_interval, paired_interval
 from bradcn_nb.models import BRADCN, load_depth_net
@@ -33,7 +34,6 @@ BATCH = 20
 EVERY = 5  # of a sparsification curve's hundred points one is written
 REACH_M = 1 / preset("mini").model.depth_shift
 MARGIN_M = 0.01  # below the reach, because maps have 16 bits
-NEAREST_M = 0.1  # a depth corrected to less, or to something negative, counts as this
 
 
 @dataclass(frozen=True)

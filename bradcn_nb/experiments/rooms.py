@@ -6,12 +6,15 @@ does this one: stage 0 on mini-SUN's rooms. Both ADCNs learn from the training p
 paper's (absolute error, from the picture alone) and the signed one (ledger id "signed-error").
 """
 
+import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from bradcn_nb.data import MapStack
 from bradcn_nb.experiments.maps import (
     MADE_OF,
     ROOMS_MADE_OF,
@@ -20,13 +23,16 @@ from bradcn_nb.experiments.maps import (
     splits_of,
     write_maps,
 )
-from bradcn_nb.experiments.runs import mini_arm
+from bradcn_nb.experiments.runs import check_data, mini_arm
 from bradcn_nb.labels import weights_hash
+from bradcn_nb.metric_study import pack
 from bradcn_nb.models import BRADCN, load_weights
 from bradcn_nb.presets import ALL_BUT_ADCN, Preset, Stage
 from bradcn_nb.training import train
 
 KINDS = ("absolute", "signed")
+EXAMPLE = 4501  # the test pair whose maps chapter 14 shows
+NEAREST_M = 0.1  # a depth corrected to less, or to something negative, counts as this
 
 
 def rooms_preset(kind: str) -> Preset:
@@ -79,3 +85,14 @@ def make_room_maps(data: Path, runs: Path, progress: bool = True) -> Path:
     maps["rooms-shuffled"] = maps["rooms-signed"][derangement(train_pairs, pairs)]
     write_maps(folder, maps, ROOMS_MADE_OF, made_of)
     return folder
+
+
+def rooms_example(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
+    """Return the maps of one test pair, packed: `rooms`, Do, and `corrected`, Do + the signed De.
+
+    In metres, cut to what the depth net could say itself. Raises DataError where there are no maps.
+    """
+    _, folder = check_data(options.runs / "data")
+    depth, error = (MapStack(folder, name)[EXAMPLE][0] for name in ("rooms", "rooms-signed"))
+    corrected = np.clip(depth + error, NEAREST_M, 1 / model.depth_net.shift)
+    return {"pair": EXAMPLE, "maps": {"rooms": pack(depth), "corrected": pack(corrected)}}
