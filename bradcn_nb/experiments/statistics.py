@@ -1,10 +1,37 @@
 """Is one arm better than another? Paired over the pictures and the seeds."""
 
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from bradcn_nb.metrics import Interval
 
 DRAWS = 10_000
+
+
+class Comparison(NamedTuple):
+    """The seeds that two arms have in common, and per metric the interval of their difference."""
+
+    seeds: list[int]
+    intervals: dict[str, Interval]
+
+
+def drawn_means(values: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Return means of `values` (..., seeds, pictures) over DRAWS samples of both: (DRAWS, ...).
+
+    Seeds and pictures are drawn independently, with replacement, and alike for all series: the
+    drawn means of a - b are those of a minus those of b. Source: Owen 2007, "The pigeonhole
+    bootstrap".
+    """
+    rng = np.random.default_rng(seed)
+    seeds, pictures = values.shape[-2:]
+    # How often each seed and each picture is drawn; the weighted mean is then one product.
+    rows = rng.multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS)
+    columns = rng.multinomial(pictures, np.full(pictures, 1 / pictures), DRAWS)
+    sums = np.einsum("ds,...sp,dp->d...", rows, values, columns, optimize=True)
+    return sums / (seeds * pictures)
 
 
 def crossed_interval(a: np.ndarray, b: np.ndarray, seed: int = 0) -> Interval:
@@ -13,8 +40,8 @@ def crossed_interval(a: np.ndarray, b: np.ndarray, seed: int = 0) -> Interval:
     `a` and `b` are (seeds, pictures), in the same order: the trainings with seed s of two arms start
     from the same weights and see the same order of pictures, and all are judged on the same pictures.
     An interval over the pictures of one training would forget that another seed gives another net.
-    With few seeds such an interval is somewhat too narrow. Source: Owen 2007, "The pigeonhole
-    bootstrap". Raises ValueError unless both have one shape (seeds, pictures) and finite values.
+    With few seeds such an interval is somewhat too narrow. Source: `drawn_means`. Raises ValueError
+    unless both have one shape (seeds, pictures) and finite values.
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.ndim != 2 or a.shape != b.shape or a.size == 0:
@@ -24,11 +51,43 @@ def crossed_interval(a: np.ndarray, b: np.ndarray, seed: int = 0) -> Interval:
     difference = a - b
     if not np.isfinite(difference).all():
         raise ValueError("values must be finite; cap the PSNR of identical pictures first")
-    rng = np.random.default_rng(seed)
-    seeds, pictures = a.shape
-    # How often each seed and each picture is drawn; the weighted mean is then one product.
-    rows = rng.multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS)
-    columns = rng.multinomial(pictures, np.full(pictures, 1 / pictures), DRAWS)
-    means = np.einsum("ds,sp,dp->d", rows, difference, columns, optimize=True) / a.size
-    low, high = np.percentile(means, (2.5, 97.5))
+    low, high = np.percentile(drawn_means(difference, seed), (2.5, 97.5))
     return Interval(float(difference.mean()), float(low), float(high))
+
+
+def all_comparisons(
+    records: Mapping[str, Mapping[str, Any]], arms: Sequence[str], metrics: Sequence[str]
+) -> dict[tuple[str, str], Comparison]:
+    """Return what `crossed_interval` says of a - b, for every pair (a, b) in the order of `arms`.
+
+    `records`: those of a table's NAME-images.json, by "ARM/SEED". A pair is compared over the seeds
+    that both have; with fewer than two it is left out. Raises ValueError unless all records are of
+    the same pictures.
+    """
+    if len({tuple(record["id"]) for record in records.values()}) > 1:
+        raise ValueError("the records are of different pictures")
+    values: dict[str, dict[int, list]] = {}
+    for record in records.values():
+        own = [record[metric] for metric in metrics]
+        values.setdefault(record["arm"], {})[record["seed"]] = own
+    shared: dict[tuple[str, str], tuple[int, ...]] = {}
+    for a, b in combinations(filter(values.__contains__, arms), 2):
+        seeds = tuple(sorted(set(values[a]) & set(values[b])))
+        if len(seeds) > 1:
+            shared[a, b] = seeds
+    found: dict[tuple[str, str], Comparison] = {}
+    for seeds in dict.fromkeys(shared.values()):
+        pairs = [pair for pair in shared if shared[pair] == seeds]
+        # Every arm's means are drawn once; then a pair costs one subtraction.
+        needed = {arm: n for n, arm in enumerate(dict.fromkeys(arm for p in pairs for arm in p))}
+        stack = np.array([[values[arm][seed] for seed in seeds] for arm in needed])
+        stack = stack.swapaxes(1, 2)  # (arms, metrics, seeds, pictures)
+        means, drawn = stack.mean((2, 3)), drawn_means(stack)
+        for a, b in pairs:
+            ends = np.percentile(drawn[:, needed[a]] - drawn[:, needed[b]], (2.5, 97.5), axis=0)
+            middle = means[needed[a]] - means[needed[b]]
+            rows = zip(metrics, middle, *ends, strict=True)
+            found[a, b] = Comparison(
+                list(seeds), {metric: Interval(*map(float, row)) for metric, *row in rows}
+            )
+    return {pair: found[pair] for pair in shared}
