@@ -335,7 +335,7 @@ forest([*main, "full - constant", "true-error - shuffled", "true-depth - depth"]
 #
 # Now read the other lines as a story.
 #
-# - `depth - render`: a predicted depth helps, by +0.24<!-- =table2.differences.depth - render.psnr.mean --> dB. Here our table and the paper's
+# - `depth - render`: a predicted depth helps, by +0.25<!-- =table2.differences.depth - render.psnr.mean --> dB. Here our table and the paper's
 #   text agree.
 # - `full - render`: the whole model beats the Render Net, by +0.24<!-- =table2.differences.full - render.psnr.mean --> dB. The *order* of the paper's
 #   table comes out. A table of one row each would end here, with a discovery.
@@ -344,7 +344,7 @@ forest([*main, "full - constant", "true-error - shuffled", "true-depth - depth"]
 # - `true-depth - depth`: there is much to gain, +0.59<!-- =table2.differences.true-depth - depth.psnr.mean --> dB. The depth net's errors do cost
 #   something, as the paper says.
 # - `true-error - shuffled`: a perfect De would gain
-#   +0.16<!-- =table2.differences.true-error - shuffled.psnr.mean --> dB. So Eq. 3 can use a map that is right.
+#   +0.17<!-- =table2.differences.true-error - shuffled.psnr.mean --> dB. So Eq. 3 can use a map that is right.
 #
 # The branch works, the room for improvement is there, and ADCN's map fills none of it. Why?
 
@@ -560,7 +560,7 @@ print(f"\ndepth net: {wrong['mae']:.2f} m off; a constant depth: {wrong['mae_con
 # - BRADCN blurs what it has learned to blur: a background as far away as our gardens, behind a subject at about a metre. It smears the
 #   handlebars and the headlamp. At 96x64 pixels no picture could score much more than
 #   22.2<!-- =motorcycle.methods.reference_half.psnr --> dB here. BRADCN's gets 20.4<!-- =motorcycle.methods.bundled.psnr --> dB, less than the
-#   input through the same protocol, 21.9<!-- =motorcycle.methods.input_half.psnr --> dB. The Render Net that was given the *measured* depth keeps
+#   input through the same protocol, 21.9<!-- =motorcycle.methods.table1/identity.psnr --> dB. The Render Net that was given the *measured* depth keeps
 #   the headlamp.
 #
 # Generated scenes are good for questions. They do not make a net for photographs.
@@ -657,7 +657,7 @@ except NotImplementedError:
 #
 # **3.** Why does `capacity` feed the *depth* into Eq. 3's branch, and not zeros?
 #
-# **4.** Someone runs all arms with one seed and finds `full - shuffled` = +0.04 dB, with an interval over pictures of +0.01 to +0.07. What do you answer?
+# **4.** Someone runs all arms with one seed and finds `full - shuffled` = +0.04<!-- example --> dB, with an interval over pictures of +0.01 to +0.07. What do you answer?
 #
 # **5.** `true-error` knows |Do - Dgt| exactly, and helps. Does that contradict the toy above? Which layers could have done it?
 #
