@@ -85,7 +85,7 @@ html[data-theme="dark"] #$id { --better: #56b4e9; --worse: #e69f00; --open: #a0a
   vertical-align: middle; white-space: normal; }
 #$id thead th { font-weight: bold; }
 #$id tbody tr { border-top: 1px solid rgba(128, 128, 128, .3); }
-#$id .wide { width: 38%; }
+#$id .wide { width: 32%; }
 #$id .number { font-variant-numeric: tabular-nums; }
 #$id .plot { position: relative; padding: 0; overflow: hidden; }
 #$id .plot i { position: absolute; display: block; }
