@@ -35,7 +35,7 @@
 # **Before this**: chapter 12 (metrics, protocol, paired intervals). Chapters 5 and 10 explain the two nets that share most of
 # their parts.
 #
-# **Time and memory**: about 40 s on one laptop-class core, about 1 GB of memory. No download, no GPU. The trainings behind the
+# **Time and memory**: about 40 s on one laptop-class core, about 1.3 GB of memory. No download, no GPU. The trainings behind the
 # table took hours; their results come with the book.
 
 # %% [markdown]
@@ -396,9 +396,9 @@ flow(
         "fuse": (4.8, 0.7, "fusion blocks", "learns"),
         "head": (5.95, 0.7, "head", "learns"),
         "y": (6.95, 0.7, "bokeh", "data"),
-        "depth": (1.7, 1.55, "depth net", "new"),
+        "depth": (2.1, 1.55, "depth net", "new"),
         "branch1": (3.6, 1.55, "Adap, Reassemble", "new"),
-        "adcn": (1.7, 2.2, "ADCN", "new"),
+        "adcn": (1.3, 2.2, "ADCN", "new"),
         "branch2": (5.3, 2.2, "Adap, Reassemble", "new"),
     },
     "x>encode encode>maps maps>fuse fuse>head head>y x>depth depth>branch1 branch1>maps "
@@ -466,7 +466,7 @@ halves = torch.stack([to_tensor(resize_picture(item["image"], size)) for item in
 
 
 def judged(pictures, truths):
-    """Mean PSNR in dB of small pictures (N, 3, 64, 96), enlarged to their truths' size."""
+    """Mean PSNR in dB of small pictures (N, 3, 64, 96), enlarged to the truths' size."""
     both = zip(pictures, truths, strict=True)
     return float(np.mean([psnr(t, val294(p, *t.shape[:2])) for p, t in both]))
 
@@ -527,7 +527,8 @@ def through_lens(photo, depth, focus_m):
 with torch.inference_mode():
     predicted = depth_net(halves)[:, 0].numpy().clip(NEAREST_M)  # (80, 64, 96)
 drawn = {}
-for item, photo, guess in zip(items, halves.permute(0, 2, 3, 1).numpy(), predicted, strict=True):
+photos = halves.permute(0, 2, 3, 1).numpy()  # (80, 64, 96, 3)
+for item, photo, guess in zip(items, photos, predicted, strict=True):
     scene = outdoor_scene(EBB_SEED + int(item["id"]))
     true = scene.pinhole(*size)[1].astype(np.float32)
     for name, depth in (("predicted", guess), ("true", true)):
@@ -794,7 +795,8 @@ lines = "".join(
 )
 STYLE = """<style>
 .table1 { overflow-x: auto; } .table1 table { font-size: 0.85em; margin: 0; }
-.table1 caption { caption-side: top; text-align: left; }
+.table1 caption { caption-side: top; text-align: left; color: inherit; }
+.table1 th, .table1 td, .table1 tr { color: inherit; background: none; }
 .table1 th, .table1 td { text-align: right; padding: 0.2em 0.7em; white-space: nowrap; }
 .table1 th:first-child { text-align: left; white-space: normal; min-width: 9em; }
 .table1 tbody th { font-weight: normal; }
@@ -802,9 +804,10 @@ STYLE = """<style>
 </style>"""
 columns = "".join(f'<th scope="col">{text}</th>' for text in heads)
 HTML(
-    f'{STYLE}<div class="table1" tabindex="0" role="region" aria-label="Table I"><table>'
+    f'{STYLE}<div class="interactive">'  # the page's own colours, also in dark mode
+    '<div class="table1" tabindex="0" role="region" aria-label="Table I"><table>'
     f"<caption>Table I at mini size: means over {len(test)} test pictures and all seeds</caption>"
-    f"<thead><tr>{columns}</tr></thead><tbody>{lines}</tbody></table></div>"
+    f"<thead><tr>{columns}</tr></thead><tbody>{lines}</tbody></table></div></div>"
 )
 
 # %% [markdown]
