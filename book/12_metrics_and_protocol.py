@@ -831,7 +831,7 @@ except NotImplementedError:
 # %% [markdown]
 # ## Next
 #
-# Chapters 13 and 14, still to come, put this protocol to work on Tables I and II. [Chapter 11](11_two_stage_training.ipynb) has the training that is
+# [Chapter 13](13_table1.ipynb) puts this protocol to work on Table I; chapter 14, still to come, on Table II. [Chapter 11](11_two_stage_training.ipynb) has the training that is
 # judged here; the [ledger](ledger.md) the choices.
 #
 # ## References

@@ -85,7 +85,7 @@ html[data-theme="dark"] #$id { --better: #56b4e9; --worse: #e69f00; --open: #a0a
   vertical-align: middle; white-space: normal; }
 #$id thead th { font-weight: bold; }
 #$id tbody tr { border-top: 1px solid rgba(128, 128, 128, .3); }
-#$id .wide { width: 38%; }
+#$id .wide { width: 32%; }
 #$id .number { font-variant-numeric: tabular-nums; }
 #$id .plot { position: relative; padding: 0; overflow: hidden; }
 #$id .plot i { position: absolute; display: block; }
@@ -142,8 +142,8 @@ html[data-theme="dark"] #$id { --better: #56b4e9; --worse: #e69f00; --open: #a0a
     const [mean, low, high] = turned[m + 1];
     return { seeds: turned[0], ends: [-mean, -high, -low] };
   }
-  function step(span) {  // a round number, about a fifth of the axis
-    const rough = span / 5, power = Math.pow(10, Math.floor(Math.log10(rough)));
+  function step(span) {  // a round number, about a quarter of the axis
+    const rough = span / 4, power = Math.pow(10, Math.floor(Math.log10(rough)));
     return power * [1, 2, 5, 10].find(function (n) { return n * power >= rough; });
   }
   function drawn(cell, ends, place) {
@@ -193,8 +193,9 @@ html[data-theme="dark"] #$id { --better: #56b4e9; --worse: #e69f00; --open: #a0a
     zoom.setAttribute("aria-valuetext", times + " times");
     axis.textContent = "";
     const by = step(last - first), places = Math.max(0, -Math.floor(Math.log10(by) + 1e-9));
+    const edge = 1800 / axis.clientWidth;  // a label at the very end would be cut off
     for (let n = Math.ceil(first / by); n * by <= last; n++)
-      if (place(n * by) > 6 && place(n * by) < 94)
+      if (place(n * by) > edge && place(n * by) < 100 - edge)
         add(axis, "i", "", signed(n * by, places)).style.left = place(n * by) + "%";
   }
   reference.addEventListener("change", update);
