@@ -831,7 +831,7 @@ except NotImplementedError:
 # %% [markdown]
 # ## Next
 #
-# [Chapter 13](13_table1.ipynb) puts this protocol to work on Table I; chapter 14, still to come, on Table II. [Chapter 11](11_two_stage_training.ipynb) has the training that is
+# [Chapter 13](13_table1.ipynb) puts this protocol to work on Table I, [chapter 14](14_table2.ipynb) on Table II. [Chapter 11](11_two_stage_training.ipynb) has the training that is
 # judged here; the [ledger](ledger.md) the choices.
 #
 # ## References

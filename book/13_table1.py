@@ -994,7 +994,7 @@ except NotImplementedError:
 # %% [markdown]
 # ## Next
 #
-# Chapter 14, still to come, takes BRADCN apart: what do depth and its error bring, and would another picture's error map do as well? [Chapter 12](12_metrics_and_protocol.ipynb) has the protocol, the [ledger](ledger.md) the choices (`skn-variant`, `dbsi-sizes`,
+# [Chapter 14](14_table2.ipynb) takes BRADCN apart: what do depth and its error bring, and would another picture's error map do as well? [Chapter 12](12_metrics_and_protocol.ipynb) has the protocol, the [ledger](ledger.md) the choices (`skn-variant`, `dbsi-sizes`,
 # `classical-focus`, `baseline-widths`, `baseline-skip`).
 #
 # ## References
