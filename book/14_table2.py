@@ -529,7 +529,7 @@ waiting = [f"{name} ({arm.title})" for name, arm in table2.ARMS.items() if name 
 print("not trained yet:", *waiting or ["none"], sep="\n  ")
 table([name for name in arms if name not in {*MAIN, *ROOMS}])
 
-# %%
+# %% mystnb={"image": {"alt": "Dots with intervals: differences in PSNR between the remaining arms, with their numbers at the right."}}
 known = {*main, "full - constant", "true-error - shuffled", "true-depth - depth"}
 forest([name for name in differences if name not in known and "rooms" not in name])
 
