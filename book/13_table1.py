@@ -813,7 +813,7 @@ HTML(
 # %% [markdown]
 # **BRADCN does not lead.** With the same mixing, DMSHN comes out at 28.45<!-- =table1.arms.dmshn-skip.psnr --> dB and stacked DMSHN at
 # 28.32<!-- =table1.arms.stacked-dmshn-skip.psnr --> dB, and the selective kernels at 28.33<!-- =table1.arms.skn-skip.psnr --> dB; BRADCN's mean is 27.81<!-- =table1.arms.bradcn.psnr --> dB. The fairest row to read is BRViT with mixing: the same family, the same number of weights,
-# and no depth. It reaches 27.81<!-- =table1.arms.brvit-skip.psnr --> dB, level with BRADCN: the difference is
+# and no depth. It reaches 27.81<!-- =table1.arms.brvit-skip.psnr --> dB, level with BRADCN: BRADCN minus BRViT is
 # 0.00<!-- =table1.differences.bradcn - brvit-skip.psnr.mean --> dB (-0.15<!-- =table1.differences.bradcn - brvit-skip.psnr.low --> to
 # +0.18<!-- =table1.differences.bradcn - brvit-skip.psnr.high -->). So at equal size the branches and their depth net bring no more than the same number of weights in a wider Render
 # Net. (Chapter 14 finds that depth does bring something to *one and the same* Render Net. Both are true.)
