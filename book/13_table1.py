@@ -811,15 +811,16 @@ HTML(
 )
 
 # %% [markdown]
-# **BRADCN does not lead.** With the same mixing, DMSHN comes out at 28.45<!-- =table1.arms.dmshn-skip.psnr --> dB and stacked DMSHN at
+# **BRADCN does not lead.** With the same mixing, DMSHN comes out at 28.44<!-- =table1.arms.dmshn-skip.psnr --> dB and stacked DMSHN at
 # 28.32<!-- =table1.arms.stacked-dmshn-skip.psnr --> dB, and the selective kernels at 28.33<!-- =table1.arms.skn-skip.psnr --> dB; BRADCN's mean is 27.81<!-- =table1.arms.bradcn.psnr --> dB. The fairest row to read is BRViT with mixing: the same family, the same number of weights,
 # and no depth. It reaches 27.81<!-- =table1.arms.brvit-skip.psnr --> dB, level with BRADCN: BRADCN minus BRViT is
 # 0.00<!-- =table1.differences.bradcn - brvit-skip.psnr.mean --> dB (-0.15<!-- =table1.differences.bradcn - brvit-skip.psnr.low --> to
 # +0.18<!-- =table1.differences.bradcn - brvit-skip.psnr.high -->). So at equal size the branches and their depth net bring no more than the same number of weights in a wider Render
 # Net. (Chapter 14 finds that depth does bring something to *one and the same* Render Net. Both are true.)
 #
-# How sure is that? A dash in the last column means that a row has fewer than two seeds in common with BRADCN so far, so there is no interval. DMSHN's lead is more than twice the distance between BRADCN's own
-# trainings; that is all that can be said until the other seeds are there.
+# How sure is that? BRADCN minus DMSHN is -0.64<!-- =table1.differences.bradcn - dmshn-skip.psnr.mean --> dB (-0.87<!-- =table1.differences.bradcn - dmshn-skip.psnr.low --> to
+# -0.41<!-- =table1.differences.bradcn - dmshn-skip.psnr.high -->), with two seeds so far. That is far from zero, and more than twice the distance between BRADCN's own trainings. A dash in the last column means that a
+# row has fewer than two seeds in common with BRADCN, so there is no interval yet.
 #
 # Nothing that draws fails to beat the blind blur (25.77<!-- =table1.arms.blur.psnr --> dB) by far. DBSI does not draw. It hands out shares of four versions of the picture, and ends at
 # 25.81<!-- =table1.arms.dbsi.psnr --> dB.
