@@ -291,7 +291,7 @@ def table(names):
         for name, arm in arms.items()
         if name in names
     ]
-    return HTML(f"<table>{head}{''.join(rows)}</table>")
+    return HTML(f"<div style='overflow-x:auto'><table>{head}{''.join(rows)}</table></div>")
 
 
 MAIN = ("render", "depth", "full", "shuffled", "constant", "capacity", "true-error", "true-depth")
