@@ -306,7 +306,7 @@ table(MAIN)
 differences = result("table2.differences")  # of all arms with two seeds in common
 
 
-def forest(named, title=""):
+def forest(named):
     """Dots and intervals of differences in PSNR; filled where the interval leaves out 0."""
     found = [(name, differences[name]["psnr"]) for name in named if name in differences]
     fig, ax = plt.subplots(figsize=(7.5, 0.5 + 0.34 * len(found)))
@@ -319,7 +319,7 @@ def forest(named, title=""):
         ax.text(1.02, row, text, va="center", transform=ax.get_yaxis_transform(), fontsize=9)
     ax.axvline(0, color=INK, lw=1)
     ax.set(yticks=range(len(found)), yticklabels=[name for name, _ in reversed(found)])
-    ax.set(xlabel="difference in PSNR, dB", title=title, ylim=(-0.6, len(found) - 0.4))
+    ax.set(xlabel="difference in PSNR, dB", ylim=(-0.6, len(found) - 0.4))
     plt.show()
 
 
@@ -339,7 +339,7 @@ forest([*main, "full - constant", "true-error - shuffled", "true-depth - depth"]
 #   text agree.
 # - `full - render`: the whole model beats the Render Net, by +0.24<!-- =table2.differences.full - render.psnr.mean --> dB. The *order* of the paper's
 #   table comes out. A table of one row each would end here, with a discovery.
-# - `full - depth`: all of it was depth. With ADCN there is -0.011<!-- =table2.differences.full - depth.psnr.mean --> dB more. A map of another
+# - `full - depth`: all of it was depth. ADCN changes that by -0.011<!-- =table2.differences.full - depth.psnr.mean --> dB, which is nothing. A map of another
 #   picture, a constant, the depth a second time: all the same.
 # - `true-depth - depth`: there is much to gain, +0.59<!-- =table2.differences.true-depth - depth.psnr.mean --> dB. The depth net's errors do cost
 #   something, as the paper says.

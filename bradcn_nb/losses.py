@@ -46,12 +46,10 @@ def _window_matrix(side: int, size: int, like: Tensor) -> Tensor:
 
     (side - size + 1, side), of the type and on the device of `like`.
     """
-    offsets = torch.arange(size, device=like.device, dtype=like.dtype) - size // 2
-    window = torch.exp(-(offsets**2) / (2 * SIGMA**2))
+    steps = torch.arange(side, device=like.device)
+    window = torch.exp(-((steps[:size].to(like.dtype) - size // 2) ** 2) / (2 * SIGMA**2))
     rows = (window / window.sum()).expand(side - size + 1, -1)
-    places = (
-        torch.arange(size, device=like.device) + torch.arange(len(rows)).to(like.device)[:, None]
-    )
+    places = steps[:size] + steps[: len(rows), None]
     return like.new_zeros(len(rows), side).scatter(1, places, rows)
 
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from bradcn_nb.calibration import calibration_curve, sparsification
 from bradcn_nb.data import EBB_SPLITS, MapStack
 from bradcn_nb.experiments.pooled import DIGITS, DRAWS, judged
-from bradcn_nb.experiments.rooms import NEAREST_M
+from bradcn_nb.experiments.rooms import CLOSEST_M
 from bradcn_nb.experiments.runs import check_data
 from bradcn_nb.metrics import mean_interval, paired_interval
 from bradcn_nb.models import BRADCN, load_depth_net
@@ -149,7 +149,7 @@ def corrections(maps: Path, mask: np.ndarray) -> dict[str, Any]:
         ("shifted", taught.mean(dtype=np.float64)),
         ("shuffled", stack(maps, "rooms-shuffled")),
     ):
-        depths[name] = np.clip(rooms + error, NEAREST_M, REACH_M)
+        depths[name] = np.clip(rooms + error, CLOSEST_M, REACH_M)
     off = {
         name: {
             "m": np.abs(depth - true).mean((1, 2), np.float64, where=mask),

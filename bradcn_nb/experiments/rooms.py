@@ -32,7 +32,7 @@ from bradcn_nb.training import train
 
 KINDS = ("absolute", "signed")
 EXAMPLE = 4501  # the test pair whose maps chapter 14 shows
-NEAREST_M = 0.1  # a depth corrected to less, or to something negative, counts as this
+CLOSEST_M = 0.1  # a depth corrected to less, or to something negative, counts as this
 
 
 def rooms_preset(kind: str) -> Preset:
@@ -94,5 +94,5 @@ def rooms_example(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
     """
     _, folder = check_data(options.runs / "data")
     depth, error = (MapStack(folder, name)[EXAMPLE][0] for name in ("rooms", "rooms-signed"))
-    corrected = np.clip(depth + error, NEAREST_M, 1 / model.depth_net.shift)
+    corrected = np.clip(depth + error, CLOSEST_M, 1 / model.depth_net.shift)
     return {"pair": EXAMPLE, "maps": {"rooms": pack(depth), "corrected": pack(corrected)}}
