@@ -12,13 +12,15 @@ from test_resume import write_ebb
 from torch.utils.data import Dataset
 
 from bradcn_nb import calibration
-from bradcn_nb.data import resize_nearest, resize_picture, to_tensor
+from bradcn_nb.data import EBB, resize_nearest, resize_picture, to_tensor
 from bradcn_nb.errors import WeightsError
-from bradcn_nb.experiments import errors, motorcycle, pooled, table2
+from bradcn_nb.experiments import errors, motorcycle, pictures, pooled, table2, trained
 from bradcn_nb.experiments.__main__ import main
+from bradcn_nb.experiments.record import write_result
 from bradcn_nb.experiments.table1 import TABLE1
 from bradcn_nb.experiments.table2 import TABLE2
 from bradcn_nb.experiments.tables import Table
+from bradcn_nb.experiments.trained import finished
 from bradcn_nb.labels import depth_error
 from bradcn_nb.lpips_net import lpips_net
 from bradcn_nb.measured import MeasuredPhoto
@@ -211,9 +213,10 @@ def test_only_finished_trainings_count(tmp_path):
     identity.mkdir(parents=True)
     (identity / "record.json").write_text("{}")
     leave(tmp_path, TABLE2, "full", 0)  # none of the arms that are asked
-    found = [(method, seed) for method, _, seed, _, _ in motorcycle.finished(tmp_path)]
-    assert found == [("table1/bradcn", 2), ("table1/bradcn", 10)]
-    assert not list(motorcycle.finished(tmp_path / "nothing"))
+    found = [(one.arm, one.seed) for one in finished(TABLE1, tmp_path, TABLE1.titles)]
+    assert found == [("bradcn", 2), ("bradcn", 10)]
+    assert not list(finished(TABLE2, tmp_path, motorcycle.TABLE2_ARMS))
+    assert not list(finished(TABLE1, tmp_path / "nothing", TABLE1.titles))
 
 
 @pytest.fixture
@@ -238,7 +241,7 @@ def test_nets_are_given_the_maps_of_their_arm(tmp_path, photo, monkeypatch):
             given.append((image, maps))
             return BRADCNOutput(image, None, None)
 
-    monkeypatch.setattr(motorcycle, "make_net", lambda *_: Listener())
+    monkeypatch.setattr(trained, "make_net", lambda *_: Listener())
     options = argparse.Namespace(runs=tmp_path, quiet=True)
     image, model = motorcycle.eight_bit(photo.image), load_bradcn()
     found = {one.method: one for one in motorcycle.drawn(model, photo, image, options)}
@@ -284,4 +287,25 @@ def test_motorcycle_command(tmp_path, own_data, photo, monkeypatch, capsys):
     assert unchanged == sorted(unchanged, reverse=True)  # a wider aperture blurs more
     assert 1 < found["focus_m"]["reference"] < 3
     with Image.open(own_data / "results" / "motorcycle.jpg") as picture:
+        assert picture.format == "JPEG" and picture.width > 1000
+
+
+def test_pictures_show_the_best_the_middle_and_the_worst(tmp_path, own_data, capsys):
+    assert main(["table1-pictures", "--runs", str(tmp_path), "--quiet"]) == 2
+    assert "run `python -m bradcn_nb.experiments table1 --arms" in capsys.readouterr().err
+    numbers = [pair[0] for pair in EBB(own_data / "mini-ebb", "test").pairs]
+    records = {}
+    for seed, luck in ((0, 0.0), (1, 5.0)):
+        psnr = np.full(len(numbers), 25.0) + luck
+        rival = psnr + np.array([2, 0, 1])
+        for arm, values in ((pictures.OURS, psnr), (pictures.RIVAL, rival)):
+            records[f"{arm}/{seed}"] = {"arm": arm, "id": numbers, "psnr": values.tolist()}
+    write_result("table1-images", records)
+    leave(tmp_path, TABLE1, "bradcn", 0)
+    leave(tmp_path, TABLE1, "bradcn", 1)  # another seed's net is not shown
+    assert main(["table1-pictures", "--runs", str(tmp_path), "--quiet"]) == 0
+    found = json.loads((own_data / "results" / "table1-pictures.json").read_text())
+    assert found["pairs"] == [numbers[1], numbers[2], numbers[0]]
+    assert list(found["psnr"]) == ["bradcn"] and len(found["psnr"]["bradcn"]) == 3
+    with Image.open(own_data / "results" / "table1-pictures.jpg") as picture:
         assert picture.format == "JPEG" and picture.width > 1000

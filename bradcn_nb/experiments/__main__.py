@@ -13,6 +13,7 @@ from bradcn_nb.experiments.cost import cost
 from bradcn_nb.experiments.errors import errors
 from bradcn_nb.experiments.maps import make_maps
 from bradcn_nb.experiments.motorcycle import on_motorcycle
+from bradcn_nb.experiments.pictures import table1_pictures
 from bradcn_nb.experiments.record import provenance, weights_path, write_result
 from bradcn_nb.experiments.rooms import make_room_maps, rooms_example
 from bradcn_nb.experiments.table1 import TABLE1
@@ -24,6 +25,7 @@ MEASURES = {
     "cost": cost,
     "errors": errors,
     "rooms": rooms_example,
+    "table1-pictures": table1_pictures,
     "motorcycle": on_motorcycle,
 }
 TABLES = {table.name: table for table in (TABLE1, TABLE2)}
@@ -40,6 +42,7 @@ TEXT = """Measure what the book and the README quote; each name writes one file 
   rooms       maps of one pair, from a depth net that knows rooms only (after maps)
   table1      BRADCN beside the other methods (hours; goes on where it stopped)
   table2      the ablation and its oracles (likewise)
+  table1-pictures  what the nets of table1 draw on three test pictures, as far as they are trained
   motorcycle  a real photograph with measured depth; also the nets of both tables that are trained"""
 EXAMPLES = """examples:
   python -m bradcn_nb.experiments mini full-size skip

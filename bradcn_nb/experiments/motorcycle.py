@@ -10,31 +10,30 @@ the motorcycle. So references with wider apertures tell how far a low number is 
 
 import argparse
 from collections.abc import Iterator
-from io import BytesIO
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
 from bradcn_nb import baselines
 from bradcn_nb.data import resize_nearest, resize_picture, to_tensor
 from bradcn_nb.data.bundle import EBB_SIZE
+from bradcn_nb.experiments.record import write_figure
 from bradcn_nb.experiments.runs import DIGITS
 from bradcn_nb.experiments.table1 import TABLE1
 from bradcn_nb.experiments.table2 import TABLE2
-from bradcn_nb.files import write_atomically
+from bradcn_nb.experiments.trained import finished
 from bradcn_nb.lpips_net import lpips_net
 from bradcn_nb.measured import MeasuredPhoto, depth_errors, motorcycle, reference_render
 from bradcn_nb.metrics import Protocol, psnr, to_uint8, val294
 from bradcn_nb.models import BRADCN, load_depth_net
 from bradcn_nb.photos import fill_unknown
 from bradcn_nb.plots import grid
-from bradcn_nb.presets import Preset, data_root, preset
+from bradcn_nb.presets import preset
 from bradcn_nb.rendering import default_focus, depth_of, render_lens
-from bradcn_nb.training.stages import make_net, weights_file
 
 APERTURES = (1.8, 1.2, 0.9, 0.6, 0.45)  # f-numbers of the references; the first is EBB!'s
 TABLE2_ARMS = ("render", "depth", "true-depth")  # without depth, with the net's, with the measured
@@ -55,19 +54,6 @@ class Drawn(NamedTuple):
     title: str
     picture: np.ndarray
     seed: int | None = None
-
-
-def finished(runs: Path) -> Iterator[tuple[str, str, int, Preset, Path]]:
-    """Yield (method, title, seed, preset, folder) of each training of both tables that has its record."""
-    for table, arms in ((TABLE1, TABLE1.titles), (TABLE2, TABLE2_ARMS)):
-        for arm in arms:
-            records = (runs / table.name / arm).glob("seed-*/record.json")
-            folders = {int(r.parent.name.removeprefix("seed-")): r.parent for r in records}
-            for seed in sorted(folders):
-                chosen = table.preset_of(arm, seed)
-                if chosen.stages:
-                    method = f"{table.name}/{arm}"
-                    yield method, table.titles[arm], seed, chosen, folders[seed]
 
 
 @torch.inference_mode()
@@ -106,13 +92,11 @@ def drawn(
         "adcn": model.adcn(small),
         "true": torch.from_numpy(measured)[None, None],
     }
-    trained = list(finished(options.runs))
-    for method, title, seed, chosen, folder in tqdm(trained, "nets", disable=options.quiet):
-        stage = chosen.stages[-1]
-        net = make_net(chosen, stage, {stage.net: weights_file(folder, stage)}).eval()
-        named = zip(("depth", "depth_error"), stage.given, strict=True)
-        given = {key: maps[source] for key, source in named if source}
-        yield Drawn(method, title, judged(net(small, **given).bokeh), seed)
+    tables = ((TABLE1, TABLE1.titles), (TABLE2, TABLE2_ARMS))
+    trained = [one for table, arms in tables for one in finished(table, options.runs, arms)]
+    for one in tqdm(trained, "nets", disable=options.quiet):
+        title = one.table.titles[one.arm]
+        yield Drawn(f"{one.table.name}/{one.arm}", title, judged(one.draw(small, maps)), one.seed)
 
 
 def eight_bit(picture: np.ndarray) -> np.ndarray:
@@ -147,15 +131,12 @@ def table(
     return rows
 
 
-def jpeg(found: list[Drawn], references: list[np.ndarray]) -> bytes:
+def pictures(found: list[Drawn], references: list[np.ndarray]) -> Figure:
     """Return the titled pictures of those methods of `PICTURE` that are there, each of its first seed."""
     first = {one.method: one.picture for one in reversed(found)}
     first |= {f"f/{a:g}": picture for a, picture in zip(APERTURES, references, strict=True)}
     names = [name for name in PICTURE if name in first]
-    figure = grid([first[name] for name in names], [PICTURE[name] for name in names], columns=3)
-    data = BytesIO()
-    figure.savefig(data, format="jpeg", dpi=150, pil_kwargs={"quality": 80, "optimize": True})
-    return data.getvalue()
+    return grid([first[name] for name in names], [PICTURE[name] for name in names], columns=3)
 
 
 def on_motorcycle(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
@@ -173,7 +154,7 @@ def on_motorcycle(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
     ]
     metres = depth_of(photo.image, load_depth_net(), preset("mini").model)
     found = list(drawn(model, photo, references[0], options))
-    write_atomically(data_root() / "results" / "motorcycle.jpg", jpeg(found, references))
+    write_figure("motorcycle", pictures(found, references))
     return {
         "protocol": "val294",
         "preset": "mini",

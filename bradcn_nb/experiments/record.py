@@ -3,10 +3,12 @@
 import json
 import platform
 import time
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 
 from bradcn_nb.files import write_atomically
 from bradcn_nb.labels import weights_hash
@@ -34,4 +36,12 @@ def write_result(name: str, values: dict[str, Any], indent: int | None = 1) -> P
     """Write `values` as data/results/`name`.json, at once or not at all; return the file."""
     path = data_root() / "results" / f"{name}.json"
     write_atomically(path, f"{json.dumps(values, indent=indent)}\n".encode())
+    return path
+
+
+def write_figure(name: str, figure: Figure) -> Path:
+    """Write `figure` as data/results/`name`.jpg, at once or not at all; return the file."""
+    path, data = data_root() / "results" / f"{name}.jpg", BytesIO()
+    figure.savefig(data, format="jpeg", dpi=150, pil_kwargs={"quality": 80, "optimize": True})
+    write_atomically(path, data.getvalue())
     return path

@@ -1,0 +1,46 @@
+"""The nets that the trainings of both tables have left."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bradcn_nb.experiments.tables import Table
+from bradcn_nb.training.stages import make_net, weights_file
+
+
+@dataclass(frozen=True)
+class Training:
+    """One finished training of a net: its table, arm and seed, and the folder that holds its weights."""
+
+    table: Table
+    arm: str
+    seed: int
+    folder: Path
+
+    @torch.inference_mode()
+    def draw(self, images: Tensor, maps: Mapping[str, Tensor]) -> Tensor:
+        """Return the bokeh (N,3,H,W) of `images` (N,3,H,W), given its arm's maps, each (N,1,H,W) in metres.
+
+        Raises WeightsError for weights that do not fit the arm any more.
+        """
+        chosen = self.table.preset_of(self.arm, self.seed)
+        stage = chosen.stages[-1]
+        net = make_net(chosen, stage, {stage.net: weights_file(self.folder, stage)}).eval()
+        named = zip(("depth", "depth_error"), stage.given, strict=True)
+        return net(images, **{key: maps[source] for key, source in named if source}).bokeh
+
+
+def finished(table: Table, runs: Path, arms: Iterable[str]) -> Iterator[Training]:
+    """Yield the trainings of the `arms` below `runs`/NAME that have their record, by arm and seed.
+
+    Arms with nothing to train have none.
+    """
+    for arm in arms:
+        records = (runs / table.name / arm).glob("seed-*/record.json")
+        folders = {int(r.parent.name.removeprefix("seed-")): r.parent for r in records}
+        for seed in sorted(folders):
+            if table.preset_of(arm, seed).stages:
+                yield Training(table, arm, seed, folders[seed])
