@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bradcn_nb.errors import BradcnError
+from bradcn_nb.errors import BradcnError, WeightsError
 from bradcn_nb.experiments.record import weights_path
-from bradcn_nb.models import ADCN, BRADCN, DepthNet, load_bradcn, load_weights
+from bradcn_nb.models import ADCN, BRADCN, DepthNet, load_bradcn, load_weights, save_weights
 from bradcn_nb.presets import preset, with_signed_error
 from bradcn_nb.training import train
 from bradcn_nb.training.stages import compare, make_net, terms
@@ -81,3 +81,16 @@ def test_stage_1_trains_it_alone_and_its_weights_can_be_used(tmp_path, image):
     assert used.cfg.error_kind == "signed"
     with torch.no_grad():
         assert torch.isfinite(used(image).bokeh).all()
+
+
+def test_stage_1_starts_from_a_given_one(tmp_path):
+    torch.manual_seed(0)
+    files = {kind: tmp_path / f"{kind}.safetensors" for kind in ("signed", "absolute")}
+    adcn = ADCN(SIGNED.model)
+    save_weights(adcn, files["signed"], "mini")
+    save_weights(ADCN(preset("mini").model), files["absolute"], "mini")
+    init = {"depth": weights_path("depth")}
+    net = make_net(SIGNED, SIGNED.stage("stage1"), {**init, "adcn": files["signed"]})
+    assert torch.equal(net.adcn.out.weight, adcn.out.weight)
+    with pytest.raises(WeightsError, match="absolute.safetensors"):
+        make_net(SIGNED, SIGNED.stage("stage1"), {**init, "adcn": files["absolute"]})

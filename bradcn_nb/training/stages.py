@@ -162,11 +162,10 @@ def make_net(preset: Preset, stage: Stage, init: dict[str, Path]) -> torch.nn.Mo
         load_weights(init["bradcn"], net, preset.name)
         return net
     for part, module in (("depth", net.depth_net), ("adcn", net.adcn)):
-        if part == "adcn" and stage.calibrates:  # about to be trained
-            continue
-        if part not in init:
+        if part in init:
+            load_weights(init[part], module, preset.name)
+        elif part == "depth" or not stage.calibrates:  # else ADCN is about to be trained
             raise RunError(f"{stage.name} needs a trained {part} net: train its stage first")
-        load_weights(init[part], module, preset.name)
     if "render" in init:
         load_weights(init["render"], net.render_net, preset.name)
     return net
