@@ -58,6 +58,8 @@ if "google.colab" in sys.modules:
     sys.path.insert(0, "/content/book")
 
 # %%
+from itertools import combinations
+
 import cv2
 import numpy as np
 import torch
@@ -70,7 +72,7 @@ from bradcn_nb import baselines
 from bradcn_nb.baselines.dmshn import DMSHN, DMSHNConfig
 from bradcn_nb.data import EBB, resize_picture, to_tensor
 from bradcn_nb.data.bundle import EBB_SEED
-from bradcn_nb.experiments.statistics import all_comparisons, crossed_interval, drawn_means
+from bradcn_nb.experiments.statistics import comparisons, crossed_interval, drawn_means
 from bradcn_nb.experiments.table1 import BRADCN as OURS
 from bradcn_nb.experiments.table1 import TABLE1, TITLES
 from bradcn_nb.metrics import Interval, paired_interval, psnr, val294
@@ -480,7 +482,7 @@ for name in PLAIN:
 
 # %%
 METRICS = {"psnr": ("PSNR, dB", 2), "ssim": ("SSIM", 3), "lpips": ("LPIPS", 3)}
-compared = all_comparisons(records, list(TITLES), list(METRICS))  # of all pairs of rows
+compared = comparisons(records, combinations(TITLES, 2), list(METRICS))
 
 
 def minus(a, b, metric):

@@ -4,12 +4,13 @@ import hashlib
 import html
 import json
 from collections.abc import Mapping
+from itertools import combinations
 from string import Template
 from typing import Any
 
 from IPython.display import HTML
 
-from bradcn_nb.experiments.statistics import all_comparisons
+from bradcn_nb.experiments.statistics import comparisons
 
 # Metric -> its name, its digits on the page, and whether higher is better.
 METRICS = {"psnr": ("PSNR, dB", 3, True), "ssim": ("SSIM", 4, True), "lpips": ("LPIPS", 4, False)}
@@ -30,7 +31,7 @@ def comparison_viewer(
     arms = [arm for arm in titles if arm in trained]
     if len(arms) < 2:
         raise ValueError(f"a comparison needs two arms with records, not {arms}")
-    compared = all_comparisons(records, arms, tuple(METRICS))
+    compared = comparisons(records, combinations(arms, 2), tuple(METRICS))
     data = {
         "titles": [titles[arm] for arm in arms],
         "metrics": [list(about) for about in METRICS.values()],

@@ -222,7 +222,14 @@ def test_summary_compares_what_is_there():
     for name, gain in (("render", 0.0), ("depth", 0.5)):
         for seed in range(3):
             psnr = (25 + gain + rng.normal(0, 0.01, 6)).tolist()
-            record = {"arm": name, "seed": seed, "parameters": 1, "ssim": psnr, "lpips": psnr}
+            record = {
+                "arm": name,
+                "seed": seed,
+                "parameters": 1,
+                "ssim": psnr,
+                "lpips": psnr,
+                "id": [*range(6)],
+            }
             records[f"{name}/{seed}"] = record | {"psnr": psnr, "seconds": 1}
     found = table2.TABLE2.summary(records)
     assert list(found["arms"]) == ["render", "depth"]

@@ -1,7 +1,6 @@
 """Is one arm better than another? Paired over the pictures and the seeds."""
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,10 +54,12 @@ def crossed_interval(a: np.ndarray, b: np.ndarray, seed: int = 0) -> Interval:
     return Interval(float(difference.mean()), float(low), float(high))
 
 
-def all_comparisons(
-    records: Mapping[str, Mapping[str, Any]], arms: Sequence[str], metrics: Sequence[str]
+def comparisons(
+    records: Mapping[str, Mapping[str, Any]],
+    pairs: Iterable[tuple[str, str]],
+    metrics: Sequence[str],
 ) -> dict[tuple[str, str], Comparison]:
-    """Return what `crossed_interval` says of a - b, for every pair (a, b) in the order of `arms`.
+    """Return what `crossed_interval` says of a - b, for each of the `pairs` (a, b) of arms.
 
     `records`: those of a table's NAME-images.json, by "ARM/SEED". A pair is compared over the seeds
     that both have; with fewer than two it is left out. Raises ValueError unless all records are of
@@ -71,19 +72,19 @@ def all_comparisons(
         own = [record[metric] for metric in metrics]
         values.setdefault(record["arm"], {})[record["seed"]] = own
     shared: dict[tuple[str, str], tuple[int, ...]] = {}
-    for a, b in combinations(filter(values.__contains__, arms), 2):
-        seeds = tuple(sorted(set(values[a]) & set(values[b])))
+    for a, b in pairs:
+        seeds = tuple(sorted(set(values.get(a, ())) & set(values.get(b, ()))))
         if len(seeds) > 1:
             shared[a, b] = seeds
     found: dict[tuple[str, str], Comparison] = {}
     for seeds in dict.fromkeys(shared.values()):
-        pairs = [pair for pair in shared if shared[pair] == seeds]
+        alike = [pair for pair in shared if shared[pair] == seeds]
         # Every arm's means are drawn once; then a pair costs one subtraction.
-        needed = {arm: n for n, arm in enumerate(dict.fromkeys(arm for p in pairs for arm in p))}
+        needed = {arm: n for n, arm in enumerate(dict.fromkeys(arm for p in alike for arm in p))}
         stack = np.array([[values[arm][seed] for seed in seeds] for arm in needed])
         stack = stack.swapaxes(1, 2)  # (arms, metrics, seeds, pictures)
         means, drawn = stack.mean((2, 3)), drawn_means(stack)
-        for a, b in pairs:
+        for a, b in alike:
             ends = np.percentile(drawn[:, needed[a]] - drawn[:, needed[b]], (2.5, 97.5), axis=0)
             middle = means[needed[a]] - means[needed[b]]
             rows = zip(metrics, middle, *ends, strict=True)

@@ -12,7 +12,7 @@ import numpy as np
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.experiments.record import provenance, write_result
 from bradcn_nb.experiments.runs import Task, check_data, run_all
-from bradcn_nb.experiments.statistics import crossed_interval
+from bradcn_nb.experiments.statistics import comparisons
 from bradcn_nb.metrics import Protocol
 from bradcn_nb.presets import Preset, Stage, data_root
 
@@ -98,17 +98,13 @@ class Table:
                 "psnr_by_seed": [float(np.mean(own[s]["psnr"])) for s in sorted(own)],
                 "seconds": sum(own[s]["seconds"] for s in own),
             }
-        differences = {}
-        for a, b in self.comparisons:
-            seeds = sorted(set(by_arm.get(a, ())) & set(by_arm.get(b, ())))
-            if len(seeds) > 1:
-                differences[f"{a} - {b}"] = {
-                    metric: crossed_interval(
-                        np.array([by_arm[a][s][metric] for s in seeds]),
-                        np.array([by_arm[b][s][metric] for s in seeds]),
-                    )._asdict()
-                    for metric in METRICS
-                } | {"seeds": seeds}
+        differences = {
+            f"{a} - {b}": {
+                **{metric: interval._asdict() for metric, interval in found.intervals.items()},
+                "seeds": found.seeds,
+            }
+            for (a, b), found in comparisons(records, self.comparisons, METRICS).items()
+        }
         return {
             "protocol": "val294",
             "preset": "mini",
