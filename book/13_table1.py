@@ -759,8 +759,8 @@ for row in arms.values():
         print(f"{row['title']:30}{each}   {max(means) - min(means):.2f} dB from worst to best")
 
 # %% [markdown]
-# One and the same method, trained again with another seed: BRADCN's first two trainings came out at 27.93<!-- =table1.arms.bradcn.psnr_by_seed.0 --> dB and at
-# 27.69<!-- =table1.arms.bradcn.psnr_by_seed.1 --> dB. (Its depth net learns along. With maps that are given, seeds lie closer together: chapter 14.) The paper's lead over BRViT is
+# One and the same method, trained again with another seed: BRADCN's trainings came out at 27.93<!-- =table1.arms.bradcn.psnr_by_seed.0 --> dB, 27.69<!-- =table1.arms.bradcn.psnr_by_seed.1 --> dB and
+# 27.90<!-- =table1.arms.bradcn.psnr_by_seed.2 --> dB. (Its depth net learns along. With maps that are given, seeds lie closer together: chapter 14.) DBSI's three are all but equal: it has little to decide. The paper's lead over BRViT is
 # 0.07<!-- paper --> dB. A single training of each cannot show such a lead.
 
 # %% [markdown]
@@ -811,16 +811,19 @@ HTML(
 )
 
 # %% [markdown]
-# **BRADCN does not lead.** With the same mixing, DMSHN comes out at 28.44<!-- =table1.arms.dmshn-skip.psnr --> dB and stacked DMSHN at
-# 28.32<!-- =table1.arms.stacked-dmshn-skip.psnr --> dB, and the selective kernels at 28.33<!-- =table1.arms.skn-skip.psnr --> dB; BRADCN's mean is 27.81<!-- =table1.arms.bradcn.psnr --> dB. The fairest row to read is BRViT with mixing: the same family, the same number of weights,
-# and no depth. It reaches 27.81<!-- =table1.arms.brvit-skip.psnr --> dB, level with BRADCN: BRADCN minus BRViT is
-# 0.00<!-- =table1.differences.bradcn - brvit-skip.psnr.mean --> dB (-0.15<!-- =table1.differences.bradcn - brvit-skip.psnr.low --> to
-# +0.18<!-- =table1.differences.bradcn - brvit-skip.psnr.high -->). So at equal size the branches and their depth net bring no more than the same number of weights in a wider Render
+# **BRADCN does not lead.** With the same mixing, DMSHN comes out at 28.43<!-- =table1.arms.dmshn-skip.psnr --> dB, stacked DMSHN at
+# 28.30<!-- =table1.arms.stacked-dmshn-skip.psnr --> dB, the selective kernels at 28.23<!-- =table1.arms.skn-skip.psnr --> dB, and BRADCN at 27.84<!-- =table1.arms.bradcn.psnr --> dB.
+#
+# How sure is that? BRADCN minus DMSHN is -0.59<!-- =table1.differences.bradcn - dmshn-skip.psnr.mean --> dB (-0.80<!-- =table1.differences.bradcn - dmshn-skip.psnr.low --> to
+# -0.40<!-- =table1.differences.bradcn - dmshn-skip.psnr.high -->), over three seeds of each. That is far from zero, and more than twice the distance between BRADCN's best and worst training.
+#
+# The fairest row to read is BRViT with mixing: the same family, the same number of weights,
+# and no depth. It reaches 27.80<!-- =table1.arms.brvit-skip.psnr --> dB: BRADCN minus BRViT is
+# +0.04<!-- =table1.differences.bradcn - brvit-skip.psnr.mean --> dB (-0.09<!-- =table1.differences.bradcn - brvit-skip.psnr.low --> to
+# +0.19<!-- =table1.differences.bradcn - brvit-skip.psnr.high -->). They are level. So at equal size the branches and their depth net bring no more than the same number of weights in a wider Render
 # Net. (Chapter 14 finds that depth does bring something to *one and the same* Render Net. Both are true.)
 #
-# How sure is that? BRADCN minus DMSHN is -0.64<!-- =table1.differences.bradcn - dmshn-skip.psnr.mean --> dB (-0.87<!-- =table1.differences.bradcn - dmshn-skip.psnr.low --> to
-# -0.41<!-- =table1.differences.bradcn - dmshn-skip.psnr.high -->), with two seeds so far. That is far from zero, and more than twice the distance between BRADCN's own trainings. A dash in the last column means that a
-# row has fewer than two seeds in common with BRADCN, so there is no interval yet.
+# A dash in the last column: fewer than two seeds in common with BRADCN, so there is no interval yet.
 #
 # Nothing that draws fails to beat the blind blur (25.77<!-- =table1.arms.blur.psnr --> dB) by far. DBSI does not draw. It hands out shares of four versions of the picture, and ends at
 # 25.81<!-- =table1.arms.dbsi.psnr --> dB.
@@ -849,8 +852,6 @@ figure.suptitle(f"minus {arms[reference]['title']}", fontsize=10)
 plt.show()
 
 # %% [markdown]
-# The bars need two seeds in common; rows that have one so far are left out.
-#
 # ### Quality and work
 #
 # To the right: more multiply-accumulates for a picture. Filled dots mix their input in; a bar through a dot spans its seeds. The two lines need no net at all.
