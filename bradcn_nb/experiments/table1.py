@@ -27,7 +27,10 @@ TITLES = {
     "brvit-skip": "BRViT, input mixed in",
     BRADCN: "BRADCN",
 }
-COMPARISONS = tuple((BRADCN, name) for name in TITLES if name != BRADCN)
+COMPARISONS = (
+    *((BRADCN, name) for name in TITLES if name != BRADCN),
+    *((name, name.removesuffix("-skip")) for name in TITLES if name.endswith("-skip")),
+)
 
 
 def arm_preset(name: str, seed: int) -> Preset:
