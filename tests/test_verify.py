@@ -236,6 +236,7 @@ def test_an_interruption_prints_what_was_found(tmp_path):
     (root / "bokeh/0.png").write_bytes(b"text")
     child = os.fork()  # importing everything again would take seconds
     if child == 0:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
         slowly, check = 0.05, verify._check_pair
         verify._check_pair = lambda root, pair: (time.sleep(slowly), check(root, pair))[1]
         with open(said, "w") as file, redirect_stdout(file), redirect_stderr(file):
