@@ -108,7 +108,7 @@ results: $(STAMP)
 
 experiments: runs/data/.made
 	$(PY) -m bradcn_nb.experiments maps errors rooms table2 --seeds 5 --jobs $(JOBS)
-	$(PY) -m bradcn_nb.experiments table1 table1-pictures motorcycle --seeds 3 --jobs $(JOBS)
+	$(PY) -m bradcn_nb.experiments table1 motorcycle table1-pictures --seeds 3 --jobs $(JOBS)
 
 refresh: $(STAMP)
 	$(PY) book/refresh.py $(NB)

@@ -301,6 +301,9 @@ def test_pictures_show_the_best_the_middle_and_the_worst(tmp_path, own_data, cap
         for arm, values in ((pictures.OURS, psnr), (pictures.RIVAL, rival)):
             records[f"{arm}/{seed}"] = {"arm": arm, "id": numbers, "psnr": values.tolist()}
     write_result("table1-images", records)
+    assert main(["table1-pictures", "--runs", str(tmp_path), "--quiet"]) == 2
+    assert "no trained nets" in capsys.readouterr().err
+    assert not (own_data / "results" / "table1-pictures.jpg").exists()
     leave(tmp_path, TABLE1, "bradcn", 0)
     leave(tmp_path, TABLE1, "bradcn", 1)  # another seed's net is not shown
     assert main(["table1-pictures", "--runs", str(tmp_path), "--quiet"]) == 0

@@ -51,7 +51,7 @@ def table1_pictures(model: BRADCN, options: argparse.Namespace) -> dict[str, Any
     """Draw the chosen pairs with the nets of seed 0 below `options.runs`; write table1-pictures.jpg.
 
     Returns the pairs' numbers, each method's PSNR (dB) on them by val294, and the mean PSNR of one net's
-    picture against another's (None with fewer than two). Raises DataError where the table has no records.
+    picture against another's (None with fewer than two). Raises DataError where the table has no records, or `options.runs` no nets.
     """
     numbers, test = chosen_pairs(TABLE1.kept()), EBB(data_root() / "mini-ebb", "test")
     items = [test.read(index) for index, pair in enumerate(test.pairs) if pair[0] in numbers]
@@ -64,6 +64,11 @@ def table1_pictures(model: BRADCN, options: argparse.Namespace) -> dict[str, Any
         for one in finished(TABLE1, options.runs, SHOWN)
         if one.seed == SEED
     }
+    if not drawn:  # the repository keeps records and pictures, not these nets
+        raise DataError(
+            f"{options.runs / TABLE1.name}: no trained nets to draw with, so the pictures stay as they "
+            "are; to train again, take the records out of data/results/table1-images.json"
+        )
     panels, titles, scores, alike = [], [], {arm: [] for arm in drawn}, []
     for row, item in enumerate(items):
         panels += [item["image"], item["bokeh"]]
