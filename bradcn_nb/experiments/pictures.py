@@ -42,7 +42,7 @@ def chosen_pairs(records: dict[str, Any]) -> list[int]:
             f"run `python -m bradcn_nb.experiments table1 --arms {OURS} {RIVAL}`"
         )
     order = np.argsort(both[1].mean(0) - both[0].mean(0), kind="stable")
-    ids = records[f"{OURS}/{SEED}"]["id"]
+    ids = next(iter(records.values()))["id"]  # the same for all
     return [ids[order[place]] for place in (0, len(order) // 2, -1)]
 
 
@@ -51,7 +51,8 @@ def table1_pictures(model: BRADCN, options: argparse.Namespace) -> dict[str, Any
     """Draw the chosen pairs with the nets of seed 0 below `options.runs`; write table1-pictures.jpg.
 
     Returns the pairs' numbers, each method's PSNR (dB) on them by val294, and the mean PSNR of one net's
-    picture against another's (None with fewer than two). Raises DataError where the table has no records, or `options.runs` no nets.
+    picture against another's (None with fewer than two). Raises DataError where the table has no records,
+    or `options.runs` no nets.
     """
     numbers, test = chosen_pairs(TABLE1.kept()), EBB(data_root() / "mini-ebb", "test")
     items = [test.read(index) for index, pair in enumerate(test.pairs) if pair[0] in numbers]
