@@ -545,9 +545,11 @@ forest([name for name in differences if name not in known and "rooms" not in nam
 # | true error in metres, with its sign | added | +0.53<!-- =table2.differences.signed-error - shuffled.psnr.mean --> | +0.40<!-- =table2.differences.signed-error - shuffled.psnr.low --> to +0.66<!-- =table2.differences.signed-error - shuffled.psnr.high --> |
 # | (true depth in place of Do) | | +0.58<!-- =table2.differences.true-depth - depth.psnr.mean --> | +0.41<!-- =table2.differences.true-depth - depth.psnr.low --> to +0.76<!-- =table2.differences.true-depth - depth.psnr.high --> |
 #
+# (The gate, 1/m and the sign have two seeds each. Such intervals are too narrow; take "excludes zero" for "both agree".)
+#
 # - **The sign is what was missing.** With it, the sum of Eq. 3 gains about as much as true depth does. So the toy above was right about the sum.
-# - **The unit counts, too.** Blur is linear in 1/m (chapter 1). Two metres of error blur a lot at 2 m, and nothing at 20 m. An error in 1/m says which.
-# - **The toy was too kind to the gate.** It helps, but less than the sum of the same map. A gate can only turn the depth branch down. The layers behind the sum can do
+# - **The unit counts, too.** Blur is linear in 1/m (chapter 1). Half a metre of error blurs a lot at 1 m, and next to nothing at 7 m. An error in 1/m says which.
+# - **The toy was too kind to the gate.** It helps, but no more than adding the same map does. A gate can only turn the depth branch down. The layers behind the sum can do
 #   that as well, and more.
 #
 # With ADCN's own map the gate gains nothing: `gate - gate-shuffled` is -0.025<!-- =table2.differences.gate - gate-shuffled.psnr.mean --> dB (-0.067<!-- =table2.differences.gate - gate-shuffled.psnr.low --> to
@@ -558,8 +560,8 @@ forest([name for name in differences if name not in known and "rooms" not in nam
 # +0.04<!-- =table2.differences.tuned-full - full.psnr.high -->). Undecided, because seeds differ more: the second lost about two tenths of a decibel in both arms. With a step
 # size that suits the Render Net, a depth net that was done learning is easily led astray.
 #
-# **L1 alone to the end** (`full-l1`), instead of L1 + MS-SSIM in the second half: MS-SSIM brings +0.03<!-- =table2.differences.full - full-l1.psnr.mean --> dB, which may be luck
-# (-0.01<!-- =table2.differences.full - full-l1.psnr.low --> to +0.06<!-- =table2.differences.full - full-l1.psnr.high -->), and +0.0016<!-- =table2.differences.full - full-l1.ssim.mean --> SSIM, which is not
+# **L1 alone to the end** (`full-l1`), instead of L1 + MS-SSIM in the second half: MS-SSIM brings +0.03<!-- =table2.differences.full - full-l1.psnr.mean --> dB, undecided
+# (-0.01<!-- =table2.differences.full - full-l1.psnr.low --> to +0.06<!-- =table2.differences.full - full-l1.psnr.high -->), and +0.0016<!-- =table2.differences.full - full-l1.ssim.mean --> SSIM
 # (+0.0010<!-- =table2.differences.full - full-l1.ssim.low --> to +0.0023<!-- =table2.differences.full - full-l1.ssim.high -->). A loss improves what it measures.
 
 # %% [markdown]
