@@ -1,6 +1,5 @@
 """How good ADCN's error map is, and the photograph with measured depth: the commands that measure both."""
 
-import argparse
 import json
 from pathlib import Path
 
@@ -242,9 +241,10 @@ def test_nets_are_given_the_maps_of_their_arm(tmp_path, photo, monkeypatch):
             return BRADCNOutput(image, None, None)
 
     monkeypatch.setattr(trained, "make_net", lambda *_: Listener())
-    options = argparse.Namespace(runs=tmp_path, quiet=True)
+    nets = [*finished(TABLE1, tmp_path, TABLE1.titles)]
+    nets += finished(TABLE2, tmp_path, motorcycle.TABLE2_ARMS)
     image, model = motorcycle.eight_bit(photo.image), load_bradcn()
-    found = {one.method: one for one in motorcycle.drawn(model, photo, image, options)}
+    found = {one.method: one for one in motorcycle.drawn(model, nets, photo, image, quiet=True)}
     small = to_tensor(resize_picture(image, SIZE))[None]
     assert len(given) == 4 and all(torch.equal(small, seen) for seen, _ in given)
     (_, bradcn), (_, render), (_, depth), (_, true_depth) = given
@@ -268,6 +268,9 @@ def test_motorcycle_command(tmp_path, own_data, photo, monkeypatch, capsys):
         pytest.skip(str(error))
     monkeypatch.setattr(motorcycle, "motorcycle", lambda: photo)
     runs = tmp_path / "runs"
+    assert main(["motorcycle", "--runs", str(runs), "--quiet"]) == 2
+    assert "no trained nets to draw with, so motorcycle stays" in capsys.readouterr().err
+    assert not (own_data / "results" / "motorcycle.json").exists()
     for seed in (0, 1):
         leave(runs, TABLE2, "true-depth", seed)
     assert main(["motorcycle", "--runs", str(runs), "--quiet"]) == 0
@@ -304,8 +307,9 @@ def test_pictures_show_the_best_the_middle_and_the_worst(tmp_path, own_data, cap
     assert main(["table1-pictures", "--runs", str(tmp_path), "--quiet"]) == 2
     assert "no trained nets" in capsys.readouterr().err
     assert not (own_data / "results" / "table1-pictures.jpg").exists()
-    leave(tmp_path, TABLE1, "bradcn", 0)
     leave(tmp_path, TABLE1, "bradcn", 1)  # another seed's net is not shown
+    assert main(["table1-pictures", "--runs", str(tmp_path), "--quiet"]) == 2
+    leave(tmp_path, TABLE1, "bradcn", 0)
     assert main(["table1-pictures", "--runs", str(tmp_path), "--quiet"]) == 0
     found = json.loads((own_data / "results" / "table1-pictures.json").read_text())
     assert found["pairs"] == [numbers[1], numbers[2], numbers[0]]

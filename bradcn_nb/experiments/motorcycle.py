@@ -9,7 +9,7 @@ the motorcycle. So references with wider apertures tell how far a low number is 
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ from bradcn_nb.experiments.record import write_figure
 from bradcn_nb.experiments.runs import DIGITS
 from bradcn_nb.experiments.table1 import TABLE1
 from bradcn_nb.experiments.table2 import TABLE2
-from bradcn_nb.experiments.trained import finished
+from bradcn_nb.experiments.trained import Training, at_hand, finished
 from bradcn_nb.lpips_net import lpips_net
 from bradcn_nb.measured import MeasuredPhoto, depth_errors, motorcycle, reference_render
 from bradcn_nb.metrics import Protocol, psnr, to_uint8, val294
@@ -58,12 +58,16 @@ class Drawn(NamedTuple):
 
 @torch.inference_mode()
 def drawn(
-    model: BRADCN, photo: MeasuredPhoto, reference: np.ndarray, options: argparse.Namespace
+    model: BRADCN,
+    nets: Sequence[Training],
+    photo: MeasuredPhoto,
+    reference: np.ndarray,
+    quiet: bool,
 ) -> Iterator[Drawn]:
     """Yield every method's picture of the photograph; `reference` is uint8.
 
-    Trainings are given their arm's maps, `true` being the measured depth. Raises WeightsError for a
-    training that does not fit its arm any more.
+    `nets` are given their arm's maps, `true` being the measured depth. Raises WeightsError for one
+    that does not fit its arm any more.
     """
     image, size = eight_bit(photo.image), preset("mini").data.train_size
     small = to_tensor(resize_picture(image, size))[None]
@@ -92,9 +96,7 @@ def drawn(
         "adcn": model.adcn(small),
         "true": torch.from_numpy(measured)[None, None],
     }
-    tables = ((TABLE1, TABLE1.titles), (TABLE2, TABLE2_ARMS))
-    trained = [one for table, arms in tables for one in finished(table, options.runs, arms)]
-    for one in tqdm(trained, "nets", disable=options.quiet):
+    for one in tqdm(nets, "nets", disable=quiet):
         title = one.table.titles[one.arm]
         yield Drawn(f"{one.table.name}/{one.arm}", title, judged(one.draw(small, maps)), one.seed)
 
@@ -140,21 +142,24 @@ def pictures(found: list[Drawn], references: list[np.ndarray]) -> Figure:
 
 
 def on_motorcycle(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
-    """Judge every method on the photograph; those that train, as far as `options.runs` has them.
+    """Judge every method on the photograph; those that train, with the nets below `options.runs`.
 
     Focus (m) is what `default_focus` finds in the measured depth for the reference, and in the predicted
     one for the lens; the nets choose their own. Writes motorcycle.jpg beside the result. Raises
-    WeightsError without LPIPS's weights.
+    WeightsError without LPIPS's weights, DataError without trained nets.
     """
     lpips_net("alex")
+    tables = ((TABLE1, TABLE1.titles), (TABLE2, TABLE2_ARMS))
+    found = (one for table, arms in tables for one in finished(table, options.runs, arms))
+    nets = at_hand(found, options.runs, "motorcycle")
     photo = motorcycle()
     references = [
         eight_bit(reference_render(photo, aperture=aperture))
         for aperture in tqdm(APERTURES, "references", disable=options.quiet)
     ]
     metres = depth_of(photo.image, load_depth_net(), preset("mini").model)
-    found = list(drawn(model, photo, references[0], options))
-    write_figure("motorcycle", pictures(found, references))
+    every = list(drawn(model, nets, photo, references[0], options.quiet))
+    write_figure("motorcycle", pictures(every, references))
     return {
         "protocol": "val294",
         "preset": "mini",
@@ -165,5 +170,5 @@ def on_motorcycle(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
         },
         "apertures": APERTURES,
         "depth_errors": depth_errors(metres, photo.depth, photo.known)._asdict(),
-        "methods": table(found, references, not options.quiet),
+        "methods": table(every, references, not options.quiet),
     }

@@ -16,7 +16,7 @@ from bradcn_nb.errors import DataError
 from bradcn_nb.experiments.record import write_figure
 from bradcn_nb.experiments.table1 import BRADCN as OURS
 from bradcn_nb.experiments.table1 import TABLE1
-from bradcn_nb.experiments.trained import finished
+from bradcn_nb.experiments.trained import at_hand, finished
 from bradcn_nb.metrics import psnr, val294
 from bradcn_nb.models import BRADCN
 from bradcn_nb.plots import grid
@@ -60,16 +60,9 @@ def table1_pictures(model: BRADCN, options: argparse.Namespace) -> dict[str, Any
     size = preset("mini").data.train_size
     small = torch.stack([to_tensor(resize_picture(item["image"], size)) for item in items])
     maps = {"adcn": model.adcn(small)}
-    drawn = {
-        one.arm: one.draw(small, maps)
-        for one in finished(TABLE1, options.runs, SHOWN)
-        if one.seed == SEED
-    }
-    if not drawn:  # the repository keeps records and pictures, not these nets
-        raise DataError(
-            f"{options.runs / TABLE1.name}: no trained nets to draw with, so the pictures stay as they "
-            "are; to train again, take the records out of data/results/table1-images.json"
-        )
+    first = (one for one in finished(TABLE1, options.runs, SHOWN) if one.seed == SEED)
+    nets = at_hand(first, options.runs, "table1-pictures")
+    drawn = {one.arm: one.draw(small, maps) for one in nets}
     panels, titles, scores, alike = [], [], {arm: [] for arm in drawn}, []
     for row, item in enumerate(items):
         panels += [item["image"], item["bokeh"]]

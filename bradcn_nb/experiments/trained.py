@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from bradcn_nb.errors import DataError
 from bradcn_nb.experiments.tables import Table
 from bradcn_nb.training.stages import make_net, weights_file
 
@@ -44,3 +45,18 @@ def finished(table: Table, runs: Path, arms: Iterable[str]) -> Iterator[Training
         for seed in sorted(folders):
             if table.preset_of(arm, seed).stages:
                 yield Training(table, arm, seed, folders[seed])
+
+
+def at_hand(found: Iterable[Training], runs: Path, result: str) -> list[Training]:
+    """Return what was `found` below `runs`, to draw `result` with.
+
+    Raises DataError if that is nothing: the repository keeps records and results, not these nets, and
+    a result without them must not take the place of one with them.
+    """
+    trainings = list(found)
+    if not trainings:
+        raise DataError(
+            f"{runs}: no trained nets to draw with, so {result} stays as it is; "
+            "to train again, take the tables' records out of data/results/table*-images.json"
+        )
+    return trainings
