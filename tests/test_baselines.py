@@ -20,6 +20,7 @@ from bradcn_nb.baselines.skn import SelectiveKernel
 from bradcn_nb.data import EBB, resize_picture, to_tensor
 from bradcn_nb.errors import BradcnError, RunError, SizeError, WeightsError
 from bradcn_nb.evaluation import evaluate
+from bradcn_nb.experiments.tables import RATE
 from bradcn_nb.metrics import psnr, val294
 from bradcn_nb.models import (
     BRADCN,
@@ -270,6 +271,24 @@ def test_dbsi_blends_and_never_leaves_the_range_of_its_pictures(image):
         torch.testing.assert_close(net(flat).bokeh, flat, atol=1e-5, rtol=0)
         # Depth does reach the weights.
         assert not torch.allclose(net.weights(image, depth), net.weights(image, 2 * depth))
+
+
+def test_dbsi_goes_on_learning():
+    """One blur for all is better than none, so its shares run off towards it; they must not stay there."""
+    torch.manual_seed(0)
+    net = baselines.build("dbsi")
+    net.depth_net = load_depth_net().train()
+    optimiser = torch.optim.Adam(net.parameters(), RATE)
+    pairs = EBB(data_root() / "mini-ebb", "train", MINI.data.train_size)
+    for step in range(12):
+        items = [pairs.load(index) for index in range(4 * step, 4 * step + 4)]
+        image, bokeh = (torch.stack([item[key] for item in items]) for key in ("image", "bokeh"))
+        optimiser.zero_grad()
+        output = net(image)
+        F.l1_loss(output.bokeh, bokeh).backward()
+        optimiser.step()
+    shares = net.weights(image, output.depth)
+    assert shares.amax(1).mean() < 0.95 and shares.std((0, 2, 3)).max() > 0.05
 
 
 def test_classical_is_the_lens_renderer_behind_the_depth_net():

@@ -8,8 +8,9 @@ published as code.
 
 Our reading (ledger id "dbsi-sizes"): the package's DepthNet gives the depth. Its inverse, in which blur is
 linear, goes beside the picture into an encoder-decoder of DMSHN's kind (by the same author), which
-gives the weights; both nets are trained. A kernel's width gives its standard deviation by OpenCV's rule,
-and kernels shrink with the picture.
+gives the weights, its last features normalised (a softmax that is saturated learns no more); both nets
+are trained. A kernel's width gives its standard deviation by OpenCV's rule, and kernels shrink with the
+picture.
 """
 
 from dataclasses import dataclass
@@ -73,7 +74,13 @@ class DBSI(nn.Module):
         self.stride = max(cfg.model.stride, 2 ** (len(cfg.widths) - 1))
         self.depth_net = DepthNet(cfg.model)
         pictures = 1 + len(KERNELS)
-        self.blend = nn.Sequential(encoder(4, cfg.widths), decoder(cfg.widths, pictures))
+        fine = cfg.widths[0]
+        self.blend = nn.Sequential(
+            encoder(4, cfg.widths),
+            decoder(cfg.widths, fine),
+            nn.GroupNorm(1, fine),  # or the softmax is saturated, for good, within ten steps
+            nn.Conv2d(fine, pictures, kernel_size=1),
+        )
 
     def weights(self, image: Tensor, depth: Tensor) -> Tensor:
         """Return the share of the picture and of each smoothed one: (N, 4, H, W), sum 1 per pixel."""
