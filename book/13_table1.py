@@ -76,7 +76,7 @@ from bradcn_nb.experiments.statistics import comparisons, crossed_interval, draw
 from bradcn_nb.experiments.table1 import BRADCN as OURS
 from bradcn_nb.experiments.table1 import TABLE1, TITLES
 from bradcn_nb.metrics import Interval, paired_interval, psnr, val294
-from bradcn_nb.models import BRADCN, load_weights
+from bradcn_nb.models import BRADCN, load_depth_net, load_weights
 from bradcn_nb.models.blocks import mix_input, smoothed
 from bradcn_nb.optics import Camera, render_layered
 from bradcn_nb.plots import COLOURS, INK, grid, show, use_style
@@ -294,6 +294,54 @@ print("every pixel lies between the four versions of itself")
 
 # %% [markdown]
 # **Known:** the kernels, the softmax, a depth net that was trained before. **Ours:** the inner sizes and how depth becomes shares (ledger: `dbsi-sizes`).
+#
+# **What went wrong.** Our first DBSI had no normalisation before its softmax. It trained without a complaint, its row looked sensible, and three seeds agreed to the last digit. That was the hint: three
+# trainings from random starts never agree so. One blur for all is better than none, so in the first steps every share runs towards the strongest blur. Nothing stopped it. The logits went to
+# billions, the shares to exactly 0 and 1, and there a softmax has no gradient: the net was stuck before its tenth step. Here are the first twelve, without the norm and with it:
+
+
+# %%
+def strongest_share(normed, steps=12, batch=4):
+    """The share of the strongest blur in every pixel, after each step: (steps, pixels)."""
+    torch.manual_seed(0)
+    net = baselines.build("dbsi")
+    net.depth_net = load_depth_net().train()
+    if not normed:
+        net.blend[2] = torch.nn.Identity()  # in place of its group norm
+    optimiser = torch.optim.Adam(net.parameters(), 5e-4)
+    pairs, shares = EBB(data_root() / "mini-ebb", "train", size), []
+    for step in range(steps):
+        loaded = [pairs[index] for index in range(batch * step, batch * (step + 1))]
+        image, bokeh = (torch.stack([pair[key] for pair in loaded]) for key in ("image", "bokeh"))
+        output = net(image)
+        optimiser.zero_grad()
+        F.l1_loss(output.bokeh, bokeh).backward()
+        optimiser.step()
+        with torch.no_grad():
+            shares.append(net.weights(image, output.depth.detach())[:, 3].flatten().numpy())
+    return np.array(shares)
+
+
+with_norm, without = strongest_share(True), strongest_share(False)
+assert without[-1].min() > 0.99 and with_norm[-1].mean() < 0.95
+
+# %% mystnb={"image": {"alt": "Share of the strongest blur over twelve steps. Without the norm it climbs to 1 for all pixels within eight steps and stays. With the norm it settles below 1, in a wide band: pixels differ."}}
+figure, axis = plt.subplots(figsize=(6, 2.4))
+for shares, label, colour in (
+    (without, "without the norm", COLOURS[1]),
+    (with_norm, "with it", COLOURS[0]),
+):
+    places = range(1, len(shares) + 1)
+    axis.plot(places, shares.mean(1), color=colour, label=label)
+    axis.fill_between(
+        places, *np.percentile(shares, (5, 95), axis=1), color=colour, alpha=0.2, lw=0
+    )
+axis.set(xlabel="steps", ylabel="share of the\nstrongest blur", ylim=(0, 1.05))
+axis.legend(loc="lower right")
+plt.show()
+
+# %% [markdown]
+# (The line is the mean over pixels, the band holds nine of ten.) So look at what a trained net *does* before you quote its number. And distrust seeds that agree too well.
 #
 # ### DMSHN
 #
@@ -548,8 +596,8 @@ assert abs(oracle["predicted", "guessed"] - arms["classical"]["psnr"]) < 0.02  #
 print(f"the true focus is worth {right_focus:.0f} dB, the true depth {right_depth:.0f} dB")
 
 # %% [markdown]
-# The paper blames the depth. Here the **focus** weighs more. Told where to focus, the same renderer with the same predicted depth draws level with the book's own bundled BRADCN (28.50<!-- =mini.psnr --> dB), which
-# learnt from thousands of pairs. So a good part of what a net learns in this task is not how a lens blurs. It is *what a photographer would have focused on*. No row of the table is told; each learns it from
+# The paper blames the depth. Here the **focus** weighs more. Told where to focus, the same renderer with the same predicted depth draws level with the book's own bundled BRADCN (28.50<!-- =mini.psnr --> dB; the table's
+# BRADCN is the same net on a shorter, equal budget), which learnt from thousands of pairs. So a good part of what a net learns in this task may not be how a lens blurs, but *what a photographer would have focused on*. No row of the table is told; each learns it from
 # pictures, or guesses.
 
 # %% [markdown]
@@ -618,9 +666,10 @@ def train_a_little(skip, steps=50, batch=4):
     net = DMSHN(DMSHNConfig((8, 16, 32), skip))
     optimiser = torch.optim.Adam(net.parameters(), 1e-3)
     pairs = EBB(data_root() / "mini-ebb", "train", size)
-    order = np.random.default_rng(0).permutation(len(pairs))[: steps * batch]
     curve = []
-    for step, chosen in enumerate(order.reshape(steps, batch)):
+    for step, chosen in enumerate(
+        np.random.default_rng(0).integers(len(pairs), size=(steps, batch))
+    ):
         if step % 10 == 0:
             curve.append(judged(draw(net), few_truths))
         loaded = [pairs[int(index)] for index in chosen]
@@ -644,7 +693,8 @@ as_it_is = judged(few, few_truths)
 # %% mystnb={"image": {"alt": "Left: PSNR over 50 steps. With the input mixed in it starts above the dashed line of the input and stays there; without, it climbs from below 10 to about 20 dB, far below the line. Right: one test picture drawn by both nets; without mixing a blurred ghost in wrong colours, with mixing nearly the input."}}
 figure, axes = plt.subplots(1, 3, figsize=(7.5, 2.6), width_ratios=(1.3, 1, 1))
 for skip, label in ((False, "without"), (True, "input mixed in")):
-    axes[0].plot(range(0, 51, 10), trained[skip][1], "o-", ms=4, label=label)
+    curve = trained[skip][1]
+    axes[0].plot(10 * np.arange(len(curve)), curve, "o-", ms=4, label=label)
     picture = draw(trained[skip][0])[4].permute(1, 2, 0).clamp(0, 1)
     axes[1 + skip].imshow(picture.numpy(), interpolation="nearest")
     axes[1 + skip].set_title(label)
@@ -687,7 +737,7 @@ for name in ("skn", "dmshn", "stacked-dmshn", "brvit"):
     print(f"{TITLES[name]:14} {said}")
 
 # %% [markdown]
-# Not much shrinks. BRViT as published, after the whole budget, ends at 22.75<!-- =table1.arms.brvit.psnr --> dB: **below its own input**, which scores 24.68<!-- =table1.arms.identity.psnr --> dB. The one line is worth
+# DMSHN's gap shrinks to about a decibel. BRViT's does not: as published, after the whole budget, ends at 22.75<!-- =table1.arms.brvit.psnr --> dB: **below its own input**, which scores 24.68<!-- =table1.arms.identity.psnr --> dB. The one line is worth
 # +5.06<!-- =table1.differences.brvit-skip - brvit.psnr.mean --> dB (+4.41<!-- =table1.differences.brvit-skip - brvit.psnr.low --> to +5.73<!-- =table1.differences.brvit-skip - brvit.psnr.high -->) to it. To DMSHN it is worth
 # +1.19<!-- =table1.differences.dmshn-skip - dmshn.psnr.mean --> dB (+0.99<!-- =table1.differences.dmshn-skip - dmshn.psnr.low --> to +1.39<!-- =table1.differences.dmshn-skip - dmshn.psnr.high -->).
 #
@@ -751,7 +801,7 @@ show(drawn_means)
 
 # %% [markdown]
 # Unlike methods: pictures are most of the luck, and any way will do. Alike methods: an interval over pictures is wrong about as often as it is right. Drawing seeds, too, helps much, and yet it
-# is **not** enough with three seeds. Why? The lowest mean that a draw can have is that of the worst seed three times, and it comes up in one draw of 27, which is more than 2.5 %. So at worst the interval ends at the
+# is **not** enough with three seeds. (Chapter 14 sets Student's t beside it.) Why? The lowest mean that a draw can have is that of the worst seed three times, and it comes up in one draw of 27, which is more than 2.5 %. So at worst the interval ends at the
 # lowest and the highest seed. And three fair coins fall alike one time in four.
 #
 # So read an interval from three seeds like this. When it is much wider than the seeds are apart, it means what it says. When the three seeds are most of it, "excludes zero" means no more than
@@ -768,8 +818,8 @@ for row in arms.values():
 
 # %% [markdown]
 # One and the same method, trained again with another seed: BRADCN's trainings came out at 27.93<!-- =table1.arms.bradcn.psnr_by_seed.0 --> dB, 27.69<!-- =table1.arms.bradcn.psnr_by_seed.1 --> dB and
-# 27.90<!-- =table1.arms.bradcn.psnr_by_seed.2 --> dB. (Its depth net learns along. With maps that are given, seeds lie closer together: chapter 14.) DBSI's three are all but equal: it has little to decide. The paper's lead over BRViT is
-# 0.07<!-- paper --> dB. A single training of each cannot show such a lead.
+# 27.90<!-- =table1.arms.bradcn.psnr_by_seed.2 --> dB. (Its depth net learns along. With a depth map that is given, seeds often lie closer together: chapter 14.) DBSI's three are all but equal: it has little to decide. The paper's lead over BRViT is
+# 0.07<!-- paper --> dB. If nets of the paper's size vary by as much, a single training of each cannot show such a lead.
 
 # %% [markdown]
 # ## The table
@@ -825,11 +875,12 @@ HTML(
 # How sure is that? BRADCN minus DMSHN is -0.59<!-- =table1.differences.bradcn - dmshn-skip.psnr.mean --> dB (-0.80<!-- =table1.differences.bradcn - dmshn-skip.psnr.low --> to
 # -0.40<!-- =table1.differences.bradcn - dmshn-skip.psnr.high -->), over three seeds of each. That is far from zero, and more than twice the distance between BRADCN's best and worst training.
 #
-# The fairest row to read is BRViT with mixing: the same family, the same number of weights,
+# The fairest row to read is BRViT with mixing: the same family, as many weights that learn,
 # and no depth. It reaches 27.80<!-- =table1.arms.brvit-skip.psnr --> dB: BRADCN minus BRViT is
 # +0.04<!-- =table1.differences.bradcn - brvit-skip.psnr.mean --> dB (-0.09<!-- =table1.differences.bradcn - brvit-skip.psnr.low --> to
-# +0.19<!-- =table1.differences.bradcn - brvit-skip.psnr.high -->). They are level. So at equal size the branches and their depth net bring no more than the same number of weights in a wider Render
-# Net. (Chapter 14 finds that depth does bring something to *one and the same* Render Net. Both are true.)
+# +0.19<!-- =table1.differences.bradcn - brvit-skip.psnr.high -->). They cannot be told apart. So the branches, with a depth net that
+# learns along, show no gain over a wider Render Net. With the depth net **frozen** there is one: chapter 14's `depth`, trained alike, reaches 27.92<!-- =table2.arms.depth.psnr --> dB, about a tenth above this BRViT. Chapter
+# 14 also finds that depth brings more than that to *one and the same* Render Net. All three are true.
 #
 # With mixing, everything that draws beats the blind blur (25.77<!-- =table1.arms.blur.psnr --> dB) by far. DBSI does not draw. It hands out shares of four versions of the picture, and ends at
 # 25.81<!-- =table1.arms.dbsi.psnr --> dB.
@@ -870,7 +921,7 @@ for name, row in arms.items():
         axis.axhline(level, color="0.5", lw=1, linestyle="--")
         axis.text(1.3, level, words, ha="right", va="bottom", fontsize=8, color="0.3")
         continue
-    mixes = name.endswith("-skip") or name in (OURS, "dbsi", "classical")
+    mixes = name.endswith("-skip") or name in (OURS, "dbsi")
     colour = COLOURS[1] if name == OURS else COLOURS[0]
     gmacs, seeds = costs[name]["gmacs"], row["psnr_by_seed"]
     axis.plot((gmacs, gmacs), (min(seeds), max(seeds)), color=colour)
@@ -903,7 +954,7 @@ Image(data_root() / "results" / "table1-pictures.jpg")
 # - **The nets resemble each other.** One net's picture against another's: 38.6<!-- =table1-pictures.psnr_between_nets --> dB on average. None of them comes that near to the truth. What separates the rows of the table is small beside what all rows miss.
 # - **What is in focus is soft.** The post's edges, the lamp's rim. A net that sees 96x64 pixels cannot return more, whatever it is called.
 # - **All are cautious.** In the last scene the trunk right behind the lamp is far out of focus. No net dares to say so. A net that is unsure settles in between, for there its error is smallest on average, and in between is half blurred.
-# - **In the worst case BRADCN is a little sharper in the background than its rivals.** That alone costs it almost two decibels.
+# - **In the worst case BRADCN is a little sharper in the background than its rivals.** It is nearly two decibels below BRViT there.
 
 # %% [markdown]
 # ## Compare any two
@@ -925,7 +976,7 @@ comparison_viewer(records, TITLES, OURS)
 # - **An interval that includes zero** is not a proof of equality. It says that this experiment cannot tell.
 # - **Three seeds are few.** Where the bar is not much wider than the seeds are apart, take "excludes zero" for "all three agree".
 # - **Two intervals that overlap** do not mean that two methods are equal. Choose one of them as the reference and look at *their* difference.
-# - **Many looks.** There is a row for each method. Each interval misses the truth once in 20 times, so among a dozen one may well lie. A single bar that barely clears zero is a hint. Decide which comparison is the test
+# - **Many looks.** There is a row for each method. Each interval misses the truth once in 20 times at best, with three seeds more often. So among a dozen one may well lie. A single bar that barely clears zero is a hint. Decide which comparison is the test
 #   *before* you look; chapter 14 does.
 
 # %% [markdown]
@@ -936,7 +987,7 @@ comparison_viewer(records, TITLES, OURS)
 # - **Whether the recipe suits all.** One learning rate, chosen for BRADCN. To be fair to each method one would have to tune each; and then the table would compare tuners, too.
 # - **What photographers would choose.** Three metrics, none of which looks at the subject (chapter 12's traps apply to every row).
 # - **Anything about photographs.** The scenes are generated.
-# - **Why.** If BRADCN wins: by its depth, its error map, its pretraining, or its shape? A table of whole methods cannot take them apart. That takes an ablation, and controls. It is the next chapter.
+# - **Why.** When a net wins or loses: is it by its depth, its error map, its pretraining, or its shape? A table of whole methods cannot take them apart. That takes an ablation, and controls. It is the next chapter.
 
 # %% [markdown]
 # ## Your numbers may differ
@@ -949,10 +1000,10 @@ comparison_viewer(records, TITLES, OURS)
 #
 # - The paper's Table I: two columns of three improve, by 0.07<!-- paper --> dB and by 24.74<!-- paper --> %; most of the latter is there without depth. Rows that were copied compare trainings and measurings, not methods.
 # - SKN chooses between windows, DBSI blends blurred copies, DMSHN draws from coarse to fine, BRViT attends; BRADCN is BRViT with two more branches. Two of these five are our own reading.
-# - A blind blur beats the input by a decibel. Depth with a lens does no better than it, for want of the focus, not of depth.
-# - Mixing the input in decides everything: after the whole budget it is still worth 5<!-- =table1.differences.brvit-skip - brvit.psnr.mean --> dB to BRViT and 1<!-- =table1.differences.dmshn-skip - dmshn.psnr.mean --> dB to DMSHN, and turns the order around. So it has to be equal on both sides.
+# - A blind blur beats the input by a decibel. Depth with a lens does no better than it, more for want of the focus than of depth.
+# - Mixing the input in decides whether BRADCN stands above or below DMSHN: after the whole budget it is still worth 5<!-- =table1.differences.brvit-skip - brvit.psnr.mean --> dB to BRViT and 1<!-- =table1.differences.dmshn-skip - dmshn.psnr.mean --> dB to DMSHN. So it has to be equal on both sides.
 # - An interval has to draw seeds *and* pictures; and three seeds are few, whatever one draws.
-# - At this size BRADCN does not lead: DMSHN with the same mixing is ahead, and BRViT with the same mixing, without any depth, is level.
+# - At this size BRADCN does not lead: DMSHN with the same mixing is ahead, and from BRViT with the same mixing, without any depth, it cannot be told apart.
 
 # %% [markdown]
 # ## Exercises
@@ -1018,16 +1069,16 @@ except NotImplementedError:
     print("Not written yet. (The book's solutions pass.)")
 
 # %% [markdown]
-# **2.** What could DBSI reach at best? Take `dbsi.pictures(halves)` and, per pixel, the version that is nearest to the small truth. Judge the result by `judged`. Is the ceiling above BRADCN's row of the table? (Blending instead of choosing can only be better.)
+# **2.** What could DBSI reach at best? Take `dbsi.pictures(halves)` and, per pixel, the version that is nearest to the small truth. Judge the result by `judged`. Is the ceiling above BRADCN's row of the table? (Blending instead of choosing can only bring the *small* picture nearer.)
 #
-# **3.** The lens row focuses on the middle. Find a better guess, without looking at the truth. One idea: let mini BRADCN (`load_bradcn()`) draw its picture, see where it stays like the input, and focus on the median predicted depth
+# **3.** The lens row focuses on the middle. Find a better guess, without looking at the truth. One idea: let mini BRADCN (`load_bradcn()` of `bradcn_nb.models`) draw its picture, see where it stays like the input, and focus on the median predicted depth
 # there. How many of the missing decibels come back?
 #
 # **4.** Train the narrow DMSHN of this chapter for 500 steps, with and without mixing (ten times the wait). Does the gap close? Extrapolate: after how many steps would you expect them to meet?
 #
 # **5.** In the paper's Table I, give each method the rank that it has in each column and add the ranks up. Who wins? Now leave out the LPIPS column. What does this say about "state of the art"?
 #
-# **6.** Twelve methods are compared with one. Each interval is wrong in 5 % of all cases. If they were independent: how likely is at least one wrong? By how much would you have to widen all of them (Bonferroni) to get back to 5 % for all together?
+# **6.** Twelve methods are compared with one. Each interval is wrong in 5 % of all cases. If they were independent: how likely is at least one wrong? Suppose that the drawn means are normal: by how much would you have to widen all intervals (Bonferroni) to get back to 5 % for all together? Why can the percentiles of three seeds not give you that?
 
 # %% [markdown]
 # ## Next

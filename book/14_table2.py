@@ -64,6 +64,7 @@ import numpy as np
 import torch
 from IPython.display import HTML, Image
 from matplotlib import pyplot as plt
+from scipy import stats
 
 from bradcn_nb import metric_study as study
 from bradcn_nb.comparison_viewer import comparison_viewer
@@ -177,7 +178,7 @@ print("maps that are given stand for those that would be predicted")
 # |---|---|---|---|
 # | `render` | - | - | no branch |
 # | `depth` | predicted | - | Eq. 1 alone |
-# | `full` | predicted | ADCN's | the paper's model |
+# | `full` | predicted | ADCN's | the paper's model, its depth net frozen |
 # | `shuffled` | predicted | ADCN's, *of another picture* | all of ADCN's numbers and shapes; not their meaning here |
 # | `constant` | predicted | ADCN's mean, everywhere | the weights of Eq. 3; no map at all |
 # | `capacity` | predicted | predicted *depth* again | the weights of Eq. 3, fed with what is known already |
@@ -186,7 +187,8 @@ print("maps that are given stand for those that would be predicted")
 #
 # The shuffled arm is the sharpest control. Each picture gets the De of another picture, always the same one. The
 # map looks right: it is smooth, it has the right mean, it shows some scene's sky and some scene's lamp. Only it is not *this* scene. And the
-# weights are the same in number. Whatever `full` has over `shuffled` is content.
+# weights are the same in number. Whatever `full` has over `shuffled` is content: what the map says of *this* picture. (What all scenes share, sky
+# above and ground below, is in both. `constant` does not even have that.)
 
 # %%
 full, shuffled = (table2.arm_preset(name, 0) for name in ("full", "shuffled"))
@@ -253,7 +255,7 @@ show(crossed_interval)
 
 # %%
 rng = np.random.default_rng(0)
-hits = {"pictures alone": 0, "seeds and pictures": 0}
+hits = {"pictures alone": 0, "seeds and pictures": 0, "seeds alone, Student's t": 0}
 TRIALS, SEEDS, PICTURES = 200, 5, 80
 for trial in range(TRIALS):
     shift = rng.normal(0, 0.06, (SEEDS, 1))  # luck of a training
@@ -261,14 +263,16 @@ for trial in range(TRIALS):
     zeros = np.zeros_like(cells)
     alone = crossed_interval(cells.mean(0, keepdims=True), zeros[:1], seed=trial)
     crossed = crossed_interval(cells, zeros, seed=trial)
-    for name, interval in zip(hits, (alone, crossed), strict=True):
+    student = stats.ttest_1samp(cells.mean(1), 0).confidence_interval()
+    for name, interval in zip(hits, (alone, crossed, student), strict=True):
         hits[name] += not interval.low < 0 < interval.high
 for name, count in hits.items():
-    print(f"{name:20}: finds a difference in {100 * count / TRIALS:2.0f} % of the trials")
+    print(f"{name:24}: finds a difference in {100 * count / TRIALS:2.0f} % of the trials")
 
 # %% [markdown]
-# Both should err in 5 % of the trials. The first errs far more often. The second errs somewhat too often as well: five seeds are few, and no
-# resampling makes more of them.
+# All should err in 5 % of the trials. The first errs far more often. The second still errs too often: with five seeds, resampling makes the spread of
+# their means too small. **Student's t** of the five means, one number a seed, knows how few five are. But it takes the 80 pictures for all there
+# are. No interval is right about everything. This chapter draws seeds and pictures; for the two tests that decide it prints Student's t as well.
 #
 # ## The table
 #
@@ -327,6 +331,16 @@ def forest(named):
 main = ["full - shuffled", "depth - render", "full - depth", "full - render", "full - capacity"]
 forest([*main, "full - constant", "true-error - shuffled", "true-depth - depth"])
 
+
+# %%
+def student(a, b):
+    """Print arm a minus arm b by Student's t of the seeds' means."""
+    low, high = stats.ttest_1samp((psnr_of(a) - psnr_of(b)).mean(1), 0).confidence_interval()
+    print(f"{a} - {b}, Student's t over the seeds: {low:+.3f} to {high:+.3f} dB")
+
+
+student("full", "shuffled")
+
 # %% [markdown]
 # **The test**: `full - shuffled` is -0.001<!-- =table2.differences.full - shuffled.psnr.mean --> dB, with an interval from
 # -0.013<!-- =table2.differences.full - shuffled.psnr.low --> to +0.011<!-- =table2.differences.full - shuffled.psnr.high --> dB. It holds 0. What
@@ -336,9 +350,10 @@ forest([*main, "full - constant", "true-error - shuffled", "true-depth - depth"]
 # Now read the other lines as a story.
 #
 # - `depth - render`: a predicted depth helps, by +0.26<!-- =table2.differences.depth - render.psnr.mean --> dB. Here our table and the paper's
-#   text agree.
-# - `full - render`: the whole model beats the Render Net, by +0.26<!-- =table2.differences.full - render.psnr.mean --> dB. The *order* of the paper's
-#   table comes out. A table of one row each would end here, with a discovery.
+#   text agree. (In LPIPS, the two cannot be told apart: -0.0015<!-- =table2.differences.depth - render.lpips.mean -->,
+#   from -0.0063<!-- =table2.differences.depth - render.lpips.low --> to +0.0036<!-- =table2.differences.depth - render.lpips.high -->.)
+# - `full - render`: the whole model beats the Render Net, by +0.26<!-- =table2.differences.full - render.psnr.mean --> dB. The last row of the
+#   paper's table stands above its first here, too. A table of these two, one number each, would end here, with a discovery.
 # - `full - depth`: all of it was depth. ADCN changes that by -0.003<!-- =table2.differences.full - depth.psnr.mean --> dB, which is nothing. A map of another
 #   picture, a constant, the depth a second time: all the same.
 # - `true-depth - depth`: there is much to gain, +0.58<!-- =table2.differences.true-depth - depth.psnr.mean --> dB. The depth net's errors do cost
@@ -379,17 +394,20 @@ print(f"a sum of d and signed -e:  {explained(d, -e):.2f}")
 # The sum with |e| gains nothing. A *product* does: it can turn d down where d is bad. A sum with the sign gains all there is: d - e is the truth.
 #
 # The Render Net is not a sum. Behind Eq. 3 come fusion blocks with ReLUs, and they can build something like the product. They did: `true-error`
-# gained. But compare it with `true-depth`: without the sign, most of what could be gained is lost. (Near the end of this chapter
-# the true error comes back with its sign.)
+# gained. But compare it with `true-depth`: most of what could be gained is lost. (Near the end of this chapter
+# the true error comes back with its sign, and in another unit.)
 
 # %% [markdown]
 # ## What a net can foresee
 #
 # There is a second reason, and it is not about sums. ADCN sees the same picture as the depth net. Suppose it could tell that the depth net is
 # usually half a metre too near on red walls. Then the depth net could have learned that, too, and would not make that error any more. From
-# one picture, a net can foresee only such errors of another net as the other *had no chance to unlearn*.
+# one picture, a net can foresee the **direction** of another net's error only where the other *had no chance to unlearn* it.
 #
-# Where would such errors come from? From another place. A depth net that learned in rooms and works in gardens makes errors by the dozen, and a net
+# The **size** is another matter. Some pixels are harder than others: thin leaves, distant hedges. A net can know that, and yet not know on which
+# side the truth lies. So much an unsigned map can say in any place. It is what a sum can use least.
+#
+# Where would errors with a direction come from? From another place. A depth net that learned in rooms and works in gardens makes errors by the dozen, and a net
 # that has seen gardens foresees them. The paper's depth net comes from another place (indoor scenes, NYUv2). But so does the paper's ADCN: it
 # learns its labels on SUN RGB-D, indoors, and is used outdoors, on EBB!.
 #
@@ -416,31 +434,36 @@ axes[0].set_ylim(0, 1.3)
 plt.show()
 
 # %% [markdown]
-# The dashed line is what removing pixels at random would leave. At home, ADCN's curve lies between chance and the oracle. Abroad it *is* chance: its
-# map says nothing about where this depth net is wrong outdoors. That is the very map which `full` was given above.
+# The dashed line is what removing pixels at random would leave. At home, ADCN's curve lies between chance and the oracle. Abroad it cannot be told
+# from chance: its map says next to nothing about where this depth net is wrong outdoors. (Three pixels of ten lie farther than the depth net can say.
+# Without those a weak order is left, a rank correlation of 0.16<!-- =errors.sets.outdoor-within-reach.measures.adcn.spearman.value -->.) That is
+# the very map which `full` was given above. An ADCN of the paper's kind that learned outdoors, for this depth net, was not trained; `true-error` says
+# what it could bring at best.
 #
-# The same in numbers, each with its 95 % interval over pictures. The constant says everywhere the median of the errors that ADCN was taught.
+# The same in numbers, the difference with its 95 % interval over pictures. The constant says everywhere the median of the errors that ADCN was taught.
 
 # %%
-print(f"{'mean absolute error of De, m':36}{'ADCN':>22}{'constant':>22}")
-for name, title in sets.items():
-    measures = result(f"errors.sets.{name}.measures")
-    cells = [
-        f"{m['mae']['value']:.2f} ({m['mae']['low']:.2f} to {m['mae']['high']:.2f})"
-        for m in (measures["adcn"], measures["median"])
-    ]
-    print(f"{title.replace(chr(10), ' '):36}{cells[0]:>22}{cells[1]:>22}")
+print(f"{'mean absolute error of De, m':32}{'ADCN':>6}{'constant':>10}{'difference':>27}")
+for name in (*sets, "outdoor-within-reach", "outdoor-taught-within-reach"):
+    found = result(f"errors.sets.{name}")
+    own, constant = (found["measures"][key]["mae"]["value"] for key in ("adcn", "median"))
+    d = found["differences"]["adcn - median"]["mae"]
+    place = sets.get(name.removesuffix("-within-reach"))
+    title = place + ("" if name in sets else ", in reach")
+    said = f"{d['value']:+.2f} ({d['low']:+.2f} to {d['high']:+.2f})"
+    print(f"{title:32}{own:6.2f}{constant:10.2f}{said:>27}")
 
 # %% [markdown]
-# Abroad, ADCN is further from the true error than one number for all pixels. The third row is another pair of nets: a depth net that knows rooms
-# only, and an ADCN that learned *its* errors outdoors. It is well below the constant. That is the remedy.
+# At home ADCN beats the constant. Abroad it loses to one number for all pixels, by little. The third row is another pair of nets: a depth net that knows
+# rooms only, and an ADCN that learned *its* errors outdoors. It is well below the constant. The last two rows leave out what lies beyond the depth
+# net's reach: there ADCN and the constant are level. So what the taught one knows is above all *which pixels are far*.
 
 # %% [markdown]
 # ## A depth net that needs it
 #
 # So give ADCN a fair chance. Three changes, each of which removes one of the reasons:
 #
-# - **A depth net from elsewhere.** `rooms`: stage 0 on mini-SUN's 300 rooms only. Outdoors it is nearly blind.
+# - **A depth net from elsewhere.** `rooms`: stage 0 on mini-SUN's 300 rooms only. Outdoors it says nearly the same everywhere.
 # - **Labels from where the net is used.** ADCN learns on the training pairs' true depth, outdoors. (A camera with a depth sensor would give
 #   such labels. Real EBB! has none.)
 # - **A sign, and eyes for the depth.** The preset's field `error_kind="signed"`: De = Dgt - Do, from the picture *and* Do. Then Do + De is a better
@@ -465,11 +488,12 @@ names = {
     "rooms": "rooms' net",
     "corrected": "rooms' net + signed De",
     "shuffled": "rooms' net + De of another",
+    "shifted": "rooms' net + one number for all",
     "predicted": "bundled net, knows outdoors",
 }
-print(f"{'mean absolute error of depth':30}{'m':>6}{'1/m':>8}")
+print(f"{'mean absolute error of depth':34}{'m':>6}{'1/m':>8}")
 for name, title in names.items():
-    print(f"{title:30}{depths[name]['m']['mean']:6.2f}{depths[name]['dioptre']['mean']:8.3f}")
+    print(f"{title:34}{depths[name]['m']['mean']:6.2f}{depths[name]['dioptre']['mean']:8.3f}")
 
 # %% [markdown]
 # As a map, this calibration works. Does the Render Net gain by it? This is the second test, `rooms-signed - rooms-shuffled`. It was written down when
@@ -485,38 +509,45 @@ forest(
         "rooms-signed - rooms-shuffled",
         "rooms-signed - rooms",
         "rooms-signed - rooms-absolute",
+        "rooms-absolute - rooms-shuffled",
         "rooms-absolute - rooms",
         "rooms - render",
         "depth - rooms",
     ]
 )
+student("rooms-signed", "rooms-shuffled")
 
 # %% [markdown]
 # It does: +0.195<!-- =table2.differences.rooms-signed - rooms-shuffled.psnr.mean --> dB over the shuffled control, from
 # +0.094<!-- =table2.differences.rooms-signed - rooms-shuffled.psnr.low --> to +0.294<!-- =table2.differences.rooms-signed - rooms-shuffled.psnr.high --> dB. The
-# interval lies above 0. The control has the same weights and the same kind of map. So here the gain is *content*: calibration, as the paper
-# means it.
+# interval lies above 0, and so does Student's. The control has the same weights and the same kind of map. So here the gain is *content*: what the map says of
+# this picture.
 #
-# How much of it is the sign, and how much the place where ADCN learned? The paper's kind of ADCN, taught outdoors as well, is
+# It is not the paper's calibration, though. This ADCN sees the depth, knows the sign, and has learned outdoors. And as the rooms' net says nearly the same
+# everywhere, Do + De is close to a second depth net.
+#
+# What did each change bring? The paper's kind of ADCN, taught outdoors as well, is
 # +0.07<!-- =table2.differences.rooms-absolute - rooms.psnr.mean --> dB above no ADCN
-# (-0.02<!-- =table2.differences.rooms-absolute - rooms.psnr.low --> to +0.16<!-- =table2.differences.rooms-absolute - rooms.psnr.high -->); the signed one is
+# (-0.02<!-- =table2.differences.rooms-absolute - rooms.psnr.low --> to +0.16<!-- =table2.differences.rooms-absolute - rooms.psnr.high -->), and
+# +0.10<!-- =table2.differences.rooms-absolute - rooms-shuffled.psnr.mean --> dB above the control
+# (+0.00<!-- =table2.differences.rooms-absolute - rooms-shuffled.psnr.low --> to +0.20<!-- =table2.differences.rooms-absolute - rooms-shuffled.psnr.high -->; a shuffled *signed* map). The signed one is
 # +0.07<!-- =table2.differences.rooms-signed - rooms-absolute.psnr.mean --> dB above that
-# (-0.02<!-- =table2.differences.rooms-signed - rooms-absolute.psnr.low --> to +0.15<!-- =table2.differences.rooms-signed - rooms-absolute.psnr.high -->). About half each; alone,
-# neither step is certain in PSNR.
+# (-0.02<!-- =table2.differences.rooms-signed - rooms-absolute.psnr.low --> to +0.15<!-- =table2.differences.rooms-signed - rooms-absolute.psnr.high -->). The second step is two things at once: the sign, and
+# sight of Do.
 #
 # Two things take some of the shine off.
 #
-# **Where it helps.** Three pixels of ten lie farther than the depth net can say. Look at the error without them:
+# **Where it helps.** Look at the error of depth without the pixels that lie beyond the depth net's reach:
 
 # %%
 near = result("errors.correction-within-reach.depths")
-for name in ("rooms", "corrected"):
+for name in ("rooms", "corrected", "predicted"):
     d = near[name]["m"]
-    print(f"{names[name]:26}{d['mean']:.2f} m  ({d['low']:.2f} to {d['high']:.2f})")
+    print(f"{names[name]:30}{d['mean']:.2f} m  ({d['low']:.2f} to {d['high']:.2f})")
 
 # %% [markdown]
-# Nothing. What the signed ADCN has learned is *which pixels are far*: foliage, sky, hedges. Rooms have none of these. For bokeh that is the
-# better half of depth, but it is not a ruler.
+# Nothing is left. What the signed ADCN has learned is, again, *which pixels are far*: foliage, sky, hedges. Rooms have none of these. (In metres the bundled net is no
+# better there, either.)
 #
 # **What it costs.** Labels from outdoors. Whoever has them can fine-tune the depth net itself, and needs no second net.
 
@@ -537,7 +568,7 @@ forest([name for name in differences if name not in known and "rooms" not in nam
 # %% [markdown]
 # **A perfect map, told in four ways.** Four arms get the true error, and differ in how it is put.
 #
-# | what enters | how | over the control, dB | 95 % interval |
+# | what enters | how | over another picture's map, dB | 95 % interval |
 # |---|---|---|---|
 # | true error in metres | as a gate, over `depth` | +0.10<!-- =table2.differences.gate-true - depth.psnr.mean --> | +0.03<!-- =table2.differences.gate-true - depth.psnr.low --> to +0.18<!-- =table2.differences.gate-true - depth.psnr.high --> |
 # | true error in metres | added | +0.17<!-- =table2.differences.true-error - shuffled.psnr.mean --> | +0.10<!-- =table2.differences.true-error - shuffled.psnr.low --> to +0.23<!-- =table2.differences.true-error - shuffled.psnr.high --> |
@@ -545,10 +576,11 @@ forest([name for name in differences if name not in known and "rooms" not in nam
 # | true error in metres, with its sign | added | +0.53<!-- =table2.differences.signed-error - shuffled.psnr.mean --> | +0.40<!-- =table2.differences.signed-error - shuffled.psnr.low --> to +0.66<!-- =table2.differences.signed-error - shuffled.psnr.high --> |
 # | (true depth in place of Do) | | +0.58<!-- =table2.differences.true-depth - depth.psnr.mean --> | +0.41<!-- =table2.differences.true-depth - depth.psnr.low --> to +0.76<!-- =table2.differences.true-depth - depth.psnr.high --> |
 #
-# (The gate, 1/m and the sign have two seeds each. Such intervals are too narrow; take "excludes zero" for "both agree".)
+# (The other picture's map is ADCN's, and differs from these in its numbers, too. A shuffled *true* error was not trained.)
 #
-# - **The sign is what was missing.** With it, the sum of Eq. 3 gains about as much as true depth does. So the toy above was right about the sum.
-# - **The unit counts, too.** Blur is linear in 1/m (chapter 1). Half a metre of error blurs a lot at 1 m, and next to nothing at 7 m. An error in 1/m says which.
+# - **The sign was missing.** With it, the sum of Eq. 3 gains about as much as true depth does. So the toy above was right about the sum.
+# - **The unit counts as well.** Blur is linear in 1/m (chapter 1). Half a metre of error blurs a lot at 1 m, and next to nothing at 7 m. An error in 1/m says which. Even without a sign it brings about two thirds of
+#   what true depth would.
 # - **The toy was too kind to the gate.** It helps, but no more than adding the same map does. A gate can only turn the depth branch down. The layers behind the sum can do
 #   that as well, and more.
 #
@@ -557,8 +589,10 @@ forest([name for name in differences if name not in known and "rooms" not in nam
 #
 # **The depth net trained along**, as in the paper: -0.08<!-- =table2.differences.tuned-depth - depth.psnr.mean --> dB without ADCN (-0.26<!-- =table2.differences.tuned-depth - depth.psnr.low --> to
 # +0.07<!-- =table2.differences.tuned-depth - depth.psnr.high -->), -0.08<!-- =table2.differences.tuned-full - full.psnr.mean --> dB with it (-0.24<!-- =table2.differences.tuned-full - full.psnr.low --> to
-# +0.04<!-- =table2.differences.tuned-full - full.psnr.high -->). Undecided, because seeds differ more: the second lost about two tenths of a decibel in both arms. With a step
-# size that suits the Render Net, a depth net that was done learning is easily led astray.
+# +0.04<!-- =table2.differences.tuned-full - full.psnr.high -->). Undecided, because seeds differ more. With a step
+# size that suits the Render Net, a depth net that was done learning can be led astray. And ADCN on such a depth net, which is the paper's own last step (`tuned-full - tuned-depth`):
+# -0.05<!-- =table2.differences.tuned-full - tuned-depth.psnr.mean --> dB (-0.10<!-- =table2.differences.tuned-full - tuned-depth.psnr.low --> to
+# +0.00<!-- =table2.differences.tuned-full - tuned-depth.psnr.high -->). No gain, either.
 #
 # **L1 alone to the end** (`full-l1`), instead of L1 + MS-SSIM in the second half: MS-SSIM brings +0.03<!-- =table2.differences.full - full-l1.psnr.mean --> dB, undecided
 # (-0.01<!-- =table2.differences.full - full-l1.psnr.low --> to +0.06<!-- =table2.differences.full - full-l1.psnr.high -->), and +0.0016<!-- =table2.differences.full - full-l1.ssim.mean --> SSIM
@@ -576,7 +610,7 @@ comparison_viewer(records, table2.TABLE2.titles, "depth")
 # `stereo_motorcycle` comes with depth that was measured. No net has seen it, and none of our scenes has a motorcycle. The lens renderer draws
 # the reference from the measured depth. It is one photograph: it can show that something fails, and cannot rank methods.
 
-# %% mystnb={"image": {"alt": "A real photograph of a red motorcycle in a garage, as it is, with the bokeh that the measured depth gives, with the bokeh of the predicted depth, and as BRADCN renders it: far too much blur, also on the motorcycle's rear wheel."}}
+# %% mystnb={"image": {"alt": "A real photograph of a red motorcycle in a garage, as it is, with the bokeh that the measured depth gives, with the bokeh of the predicted depth, with a wider aperture, and as BRADCN renders it: far too much blur, also on the motorcycle's rear wheel."}}
 Image(data_root() / "results" / "motorcycle.jpg")
 
 # %%
@@ -589,16 +623,19 @@ wrong = result("motorcycle.depth_errors")
 print(f"\ndepth net: {wrong['mae']:.2f} m off; a constant depth: {wrong['mae_constant']:.2f} m")
 
 # %% [markdown]
-# Three things to see.
+# Four things to see.
 #
-# - The depth net is 0.94<!-- =motorcycle.depth_errors.mae --> m off; one depth for all would be better. With the best scale and shift it would be
+# - The depth net is 0.94<!-- =motorcycle.depth_errors.mae --> m off; one depth for all, the true median, would be better. With the best scale and shift it would be
 #   0.43<!-- =motorcycle.depth_errors.mae_aligned --> m. It has the shape of the scene and not its size: a garage is none of our rooms.
-# - The lens with that depth still comes close: 27.5<!-- =motorcycle.methods.lens.psnr --> dB. Blur forgives a depth that is wrong by a factor.
+# - The lens with that depth still comes close, at full size: 27.5<!-- =motorcycle.methods.lens.psnr --> dB, the input 24.6<!-- =motorcycle.methods.input.psnr --> dB. Focus was set
+#   on that same depth, so blur forgives a factor. Through 96x64 pixels nothing is left of the gain: 21.9<!-- =motorcycle.methods.table1/classical.psnr --> dB.
 # - BRADCN blurs what it has learned to blur: a background as far away as our gardens, behind a subject at about a metre. It smears the
 #   handlebars and the headlamp. At 96x64 pixels no picture could score much more than
 #   22.2<!-- =motorcycle.methods.reference_half.psnr --> dB here. BRADCN's gets 20.4<!-- =motorcycle.methods.bundled.psnr --> dB, less than the
 #   input through the same protocol, 21.9<!-- =motorcycle.methods.table1/identity.psnr --> dB. The Render Net that was given the *measured* depth keeps
 #   the headlamp.
+# - Much of that loss is the *amount* of blur. Against a reference with a lens three times as wide (f/0.6, in the figure), at 192x128, BRADCN gets
+#   23.4<!-- =motorcycle.methods.bundled.small_psnr_by_aperture.3 --> dB, the input 21.8<!-- =motorcycle.methods.input.small_psnr_by_aperture.3 --> dB.
 #
 # Generated scenes are good for questions. They do not make a net for photographs.
 
@@ -608,11 +645,11 @@ print(f"\ndepth net: {wrong['mae']:.2f} m off; a constant depth: {wrong['mae_con
 # Nothing here says that the paper's numbers are wrong. Its nets are some sixty times larger, its data are photographs, its ADCN saw 6545 frames
 # and ours 300. What we can say:
 #
-# - The *order* of the paper's Table II can come out without any calibration.
+# - BRADCN can end above its Render Net without any calibration.
 # - One number a row cannot tell content from capacity from luck. Two controls and a few seeds can, and cost little.
 # - An ADCN that learned indoors should be measured outdoors before its map is trusted there.
 #
-# If you reproduce the paper at full size, run `shuffled` first. It needs one more training.
+# If you reproduce the paper at full size, run `shuffled` first. It needs one more training for each seed.
 
 # %% [markdown]
 # ## Your numbers may differ
@@ -627,17 +664,17 @@ print(f"\ndepth net: {wrong['mae']:.2f} m off; a constant depth: {wrong['mae_con
 # - A better number has three possible reasons: content, capacity, luck.
 # - A shuffled map keeps the numbers and removes the meaning. An oracle says what could be gained.
 # - Draw pictures *and* seeds anew, or luck looks like a discovery.
-# - An unsigned error in a sum cannot say in which direction depth is wrong. With its sign, the true error is worth about as much as true depth.
-# - A net can foresee only those errors of another net that the other could not unlearn.
-# - Here ADCN's gain was neither content nor capacity: there was none over depth. Its map, learned indoors, is chance outdoors.
-# - A signed map, learned where it is used, on a depth net from elsewhere, beats its shuffled control. Calibration can work.
+# - An unsigned error in a sum cannot say in which direction depth is wrong. With its sign, the true error is worth about as much as true depth; in 1/m, without a sign, about two thirds of it.
+# - The direction of another net's errors can be foreseen only where that net could not unlearn it; their size, in part, anywhere.
+# - Here ADCN's gain was neither content nor capacity: there was none over depth. Its map, learned indoors, cannot be told from chance outdoors.
+# - A signed map, learned where it is used, on a depth net from elsewhere, beats its shuffled control. It is not the paper's calibration, but a correction can work.
 
 # %% [markdown]
 # ## Exercises
 #
 # **1 (graded).** Write `another_of_its_split(train, pairs, rng)`, the control's heart. Rows 0 to train-1 are training pairs, rows train to pairs-1 test pairs. Return
 # an integer array (pairs,): for each row another row *of the same split*. No row may get itself, and each row is given away exactly once. A split of one
-# row has no other: raise ValueError.
+# row has no other: raise ValueError. A split may be empty.
 
 
 # %% tags=["exercise"]
@@ -696,10 +733,12 @@ except NotImplementedError:
 #
 # **4.** Someone runs all arms with one seed and finds `full - shuffled` = +0.04<!-- example --> dB, with an interval over pictures of +0.01 to +0.07. What do you answer?
 #
-# **5.** `true-error` knows |Do - Dgt| exactly, and helps. Does that contradict the toy above? Which layers could have done it?
+# **5.** `true-error` knows |Do - Dgt| without its sign, and helps. The text says that layers behind the sum can build something like the product. Show it on the toy: give d and |e| to
+# a net of two linear layers with a ReLU between them. How much of t's variance does it explain, beside the sum and the gate?
 #
-# **6.** The sign helps, and 1/m helps. What do you expect of a signed error in 1/m? Write it down. Then add the map (`experiments/maps.py`; delete `runs/data/maps`,
-# so that it is made) and the arm (`table2.ARMS`), and train it: a few minutes a seed. Which arm is its control?
+# **6.** The sign helps, and 1/m helps. What do you expect of a signed error in 1/m? Write it down. Then add the map (`experiments/maps.py`) and the arm (`table2.ARMS`), and train it, a few minutes a seed:
+# `make runs/data/.made` makes the 3,300 pairs (ten minutes); delete `runs/data/maps`, if it is there; then `python -m bradcn_nb.experiments maps table2 --arms NAME --seeds 2`. Say first which arm you will compare it with, and what the
+# comparison cannot tell.
 
 # %% [markdown]
 # ## Next
