@@ -956,7 +956,7 @@ Image(data_root() / "results" / "table1-pictures.jpg")
 # %% [markdown]
 # Look from one net to the next, then at the truth.
 #
-# - **The nets resemble each other.** One net's picture against another's: 38.6<!-- =table1-pictures.psnr_between_nets --> dB on average. None of them comes that near to the truth. What separates the rows of the table is small beside what all rows miss.
+# - **The nets resemble each other.** One net's picture against another's: 38.9<!-- =table1-pictures.psnr_between_nets --> dB on average. None of them comes that near to the truth. What separates the rows of the table is small beside what all rows miss.
 # - **What is in focus is soft.** The post's edges, the lamp's rim. A net that sees 96x64 pixels cannot return more, whatever it is called.
 # - **All are cautious.** In the last scene the trunk right behind the lamp is far out of focus. No net dares to say so. A net that is unsure settles in between, for there its error is smallest on average, and in between is half blurred.
 # - **In the worst case BRADCN is a little sharper in the background than its rivals.** It is nearly two decibels below BRViT there.
