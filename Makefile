@@ -97,18 +97,16 @@ runs/data/.made: $(STAMP)
 weights: runs/data/.made
 	$(PY) -m bradcn_nb train stage0 --preset mini --run runs/mini --workers 2 --threads 1
 	$(PY) -m bradcn_nb train --preset mini --run runs/mini --threads 2 --ebb runs/data/mini-ebb
-	$(PY) -m bradcn_nb.training.bundle runs/mini data/weights
+	$(PY) -m bradcn_nb experiments bundled-weights
 
 results: $(STAMP)
-	$(PY) -m bradcn_nb.experiments mini full-size skip cost
-	$(PY) -m bradcn_nb.metric_study
-	$(PY) -m bradcn_nb.gallery
+	$(PY) -m bradcn_nb experiments mini full-size skip cost metrics readme-pictures
 	$(PY) -m bradcn_nb estimate --recount
-	$(PY) -m bradcn_nb.training.bundle runs/mini data/weights
+	$(PY) -m bradcn_nb experiments bundled-weights
 
 experiments: runs/data/.made
-	$(PY) -m bradcn_nb.experiments maps errors rooms table2 --seeds 5 --jobs $(JOBS)
-	$(PY) -m bradcn_nb.experiments table1 motorcycle table1-pictures --seeds 3 --jobs $(JOBS)
+	$(PY) -m bradcn_nb experiments maps errors rooms table2 --seeds 5 --jobs $(JOBS)
+	$(PY) -m bradcn_nb experiments table1 motorcycle table1-pictures --seeds 3 --jobs $(JOBS)
 
 refresh: $(STAMP)
 	$(PY) book/refresh.py $(NB)

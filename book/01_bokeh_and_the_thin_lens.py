@@ -61,18 +61,18 @@ import cv2
 import numpy as np
 from matplotlib import pyplot as plt
 
-from bradcn_nb.optics import (
+from bradcn_nb.figures.plots import COLOURS, grid, show, use_style
+from bradcn_nb.figures.refocus import refocus_viewer
+from bradcn_nb.lens.by_depth import disc_kernel
+from bradcn_nb.lens.reference import Layer, composite, lens_view
+from bradcn_nb.lens.thin_lens import (
     Camera,
     blur_scale,
     coc_diameter,
-    disc_kernel,
     linear_to_srgb,
     srgb_to_linear,
 )
-from bradcn_nb.plots import COLOURS, grid, show, use_style
 from bradcn_nb.scenes import outdoor_scene
-from bradcn_nb.scenes.lens import Layer, composite, lens_view
-from bradcn_nb.viewer import refocus_viewer
 
 use_style()
 cv2.setNumThreads(1)

@@ -69,11 +69,12 @@ from PIL import Image
 
 from bradcn_nb.data import EBB, EBB_SPLITS, SUN_SENSORS, SUNRGBD, decode_depth, draw, leaks
 from bradcn_nb.data.bundle import EBB_SEED, SUN_SEED, SUN_SIZE, ebb_files
-from bradcn_nb.optics import linear_to_srgb
-from bradcn_nb.plots import COLOURS, grid, show, use_style
-from bradcn_nb.presets import data_root, preset
+from bradcn_nb.figures.plots import COLOURS, grid, show, use_style
+from bradcn_nb.files import data_root
+from bradcn_nb.lens.reference import composite, lens_view
+from bradcn_nb.lens.thin_lens import linear_to_srgb
+from bradcn_nb.presets import preset
 from bradcn_nb.scenes import outdoor_scene, room_scene
-from bradcn_nb.scenes.lens import composite, lens_view
 
 use_style()
 cv2.setNumThreads(1)

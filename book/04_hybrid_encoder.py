@@ -73,11 +73,12 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from bradcn_nb.data import EBB, SUNRGBD
+from bradcn_nb.figures.plots import COLOURS, STYLE, grid, show
+from bradcn_nb.files import data_root
 from bradcn_nb.models import load_bradcn, load_depth_net
 from bradcn_nb.models.blocks import centre
 from bradcn_nb.models.encoder import HybridEncoder
-from bradcn_nb.plots import COLOURS, STYLE, grid, show
-from bradcn_nb.presets import data_root, preset
+from bradcn_nb.presets import preset
 
 torch.set_num_threads(1)  # sums in a fixed order give the same digits each time
 mini, paper = preset("mini").model, preset("paper").model

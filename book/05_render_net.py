@@ -66,10 +66,11 @@ from matplotlib import pyplot as plt
 from torch.testing import assert_close
 
 from bradcn_nb.data import EBB
+from bradcn_nb.figures.plots import COLOURS, STYLE, grid, show
+from bradcn_nb.files import data_root
 from bradcn_nb.models import RenderNet
 from bradcn_nb.models.blocks import Decoder, FusionBlock, Reassemble, ResidualConvUnit, mix_input
-from bradcn_nb.plots import COLOURS, STYLE, grid, show
-from bradcn_nb.presets import data_root, preset
+from bradcn_nb.presets import preset
 
 torch.set_num_threads(1)  # sums in a fixed order give the same digits each time
 mini, paper = preset("mini").model, preset("paper").model

@@ -74,9 +74,10 @@ from torch.testing import assert_close
 
 from bradcn_nb.data import SUNRGBD
 from bradcn_nb.errors import BradcnError, WeightsError
+from bradcn_nb.figures.plots import COLOURS, STYLE, grid, show
+from bradcn_nb.files import data_root
 from bradcn_nb.models import DepthNet, RenderNet, load_bradcn, load_depth_net
-from bradcn_nb.plots import COLOURS, STYLE, grid, show
-from bradcn_nb.presets import data_root, preset
+from bradcn_nb.presets import preset
 
 torch.set_num_threads(1)  # sums in a fixed order give the same digits each time
 mini, paper = preset("mini").model, preset("paper").model
@@ -725,7 +726,7 @@ print("relative, then aligned = metric, then aligned")
 # (chapter 5 has the same sum for BRViT); they are passed over.
 
 # %%
-from bradcn_nb.models.pretrained import official_name
+from bradcn_nb.models.official import official_name
 
 for name in list(depth_parts)[:2] + list(depth_parts)[-2:]:
     print(f"{official_name(name):52} -> {name}")

@@ -70,12 +70,13 @@ from PIL import Image
 from torch.testing import assert_close
 
 from bradcn_nb.data import EBB
-from bradcn_nb.metrics import paired_interval
+from bradcn_nb.evaluation.intervals import paired_interval
+from bradcn_nb.figures.plots import COLOURS, grid, show, use_style
+from bradcn_nb.files import data_root
 from bradcn_nb.models import BRADCN, load_bradcn, load_depth_net
 from bradcn_nb.models.blocks import AdaptiveNet, DenseReassemble, add_maps
 from bradcn_nb.models.bradcn import DenseBranch
-from bradcn_nb.plots import COLOURS, grid, show, use_style
-from bradcn_nb.presets import data_root, preset
+from bradcn_nb.presets import preset
 
 torch.set_num_threads(1)  # sums in a fixed order give the same digits each time
 use_style()

@@ -68,10 +68,13 @@ from matplotlib import pyplot as plt
 from torch.testing import assert_close
 
 from bradcn_nb.data import SUNRGBD, resize_nearest
-from bradcn_nb.labels import LabelSet, depth_error, make_labels, weights_hash
+from bradcn_nb.figures.plots import COLOURS, grid, show, use_style
+from bradcn_nb.files import data_root
 from bradcn_nb.models import load_bradcn, load_depth_net
-from bradcn_nb.plots import COLOURS, grid, show, use_style
-from bradcn_nb.presets import data_root, preset
+from bradcn_nb.models.depth_error import depth_error
+from bradcn_nb.models.weights import weights_hash
+from bradcn_nb.presets import preset
+from bradcn_nb.training.labels import LabelSet, make_labels
 
 torch.set_num_threads(1)  # sums in a fixed order give the same digits each time
 use_style()
@@ -444,7 +447,7 @@ grid(panels, titles, unit=["m", *["m wrong"] * 3], limits=[(0, 8), *[(0, 3)] * 3
 # rounding to a millimetre?
 
 # %%
-from bradcn_nb.label_files import INVALID, QUANTUM_M, decode_label, encode_label
+from bradcn_nb.training.label_files import INVALID, QUANTUM_M, decode_label, encode_label
 
 kept, mask = decode_label(encode_label(De[0, 0].numpy(), measured[0, 0].numpy()))
 lost = np.abs(kept - De[0, 0].numpy())[mask].max()
@@ -552,7 +555,7 @@ except DataError as error:
 # zero although everything around it is wrong: there Do crosses the truth. Find the largest label on a piece of furniture.
 
 # %% tags=["hide-input"]
-from bradcn_nb.probe import Frame, probe_viewer
+from bradcn_nb.figures.pixel_values import Frame, probe_viewer
 
 probed = []
 for k, i in enumerate(SHOWN):

@@ -68,11 +68,12 @@ from torch import nn
 from torch.testing import assert_close
 
 from bradcn_nb.data import SUNRGBD
-from bradcn_nb.labels import depth_error
+from bradcn_nb.figures.plots import COLOURS, grid, show, use_style
+from bradcn_nb.files import data_root
 from bradcn_nb.models import ADCN, load_bradcn, load_depth_net
 from bradcn_nb.models.blocks import centre
-from bradcn_nb.plots import COLOURS, grid, show, use_style
-from bradcn_nb.presets import data_root, preset
+from bradcn_nb.models.depth_error import depth_error
+from bradcn_nb.presets import preset
 
 torch.set_num_threads(1)  # sums in a fixed order give the same digits each time
 use_style()
@@ -372,8 +373,8 @@ plt.show()
 # look how it does on the test rooms.
 
 # %%
-from bradcn_nb.losses import l1
 from bradcn_nb.training.loop import BETAS, learning_rate
+from bradcn_nb.training.losses import l1
 
 stage1, STEPS = mini.stage("stage1"), 120
 torch.manual_seed(0)
@@ -492,7 +493,7 @@ assert changes[1] > 1.5 * changes[0]
 # %% [markdown]
 # ## Is it any good?
 #
-# Four questions to a predicted error, from modest to practical. The measures are in `bradcn_nb/calibration.py`.
+# Four questions to a predicted error, from modest to practical. The measures are in `bradcn_nb/evaluation/error_maps.py`.
 #
 # 1. **How far off is it?** The mean absolute error of the predicted error, in metres. Against the best constant.
 # 2. **Is the order right?** Spearman's rank correlation: sort the pixels by what ADCN says, sort them by what is true,
@@ -508,8 +509,8 @@ assert changes[1] > 1.5 * changes[0]
 # first two measures are taken picture by picture, and their mean comes with a 95 % interval over pictures.
 
 # %%
-from bradcn_nb.calibration import mean_absolute_error, rank_correlation
-from bradcn_nb.metrics import paired_interval
+from bradcn_nb.evaluation.error_maps import mean_absolute_error, rank_correlation
+from bradcn_nb.evaluation.intervals import paired_interval
 
 rivals = {
     "best constant": lambda some: torch.full_like(some["De"], median),
@@ -636,7 +637,7 @@ assert told["far is wrong", "Spearman"].mean < 0
 # one could take its word.
 
 # %% mystnb={"image": {"alt": "Calibration curves: mean true error against mean predicted error for training rooms, test rooms and outdoor scenes, with the diagonal. The training curve runs close above the diagonal, the test curve is farther above it and falls below it at the end, and the outdoor curve is nearly flat, between 1.1 and 1.5 metres."}}
-from bradcn_nb.calibration import calibration_curve
+from bradcn_nb.evaluation.error_maps import calibration_curve
 
 figure, axis = plt.subplots(figsize=(5.2, 3.4))
 for k, (name, some) in enumerate(sets.items()):
@@ -663,7 +664,7 @@ plt.show()
 # ([Poggi et al. 2020](bibliography.md)): 0 is no use at all.
 
 # %%
-from bradcn_nb.calibration import sparsification
+from bradcn_nb.evaluation.error_maps import sparsification
 
 show(sparsification)
 

@@ -71,7 +71,9 @@ from torch.testing import assert_close
 
 from bradcn_nb.data import EBB, SUNRGBD
 from bradcn_nb.errors import BradcnError, SizeError, WeightsError
-from bradcn_nb.metrics import paired_interval
+from bradcn_nb.evaluation.intervals import paired_interval
+from bradcn_nb.figures.plots import COLOURS, grid, show, use_style
+from bradcn_nb.files import data_root
 from bradcn_nb.models import (
     ADCN,
     BRADCN,
@@ -83,8 +85,7 @@ from bradcn_nb.models import (
     read_metadata,
 )
 from bradcn_nb.models.blocks import add_maps
-from bradcn_nb.plots import COLOURS, grid, show, use_style
-from bradcn_nb.presets import data_root, preset
+from bradcn_nb.presets import preset
 
 torch.set_num_threads(1)  # sums in a fixed order give the same digits each time
 use_style()
@@ -654,7 +655,7 @@ print(f"{'learns in stage 2':22}{learns[0]:12,}{learns[1]:14,}")
 # prints the same with multiplications, memory and the shape at every tap. It counts by itself. Do we agree?
 
 # %%
-from bradcn_nb.summary import summarise
+from bradcn_nb.experiments.costs.summary import summarise
 
 package = summarise(preset("mini"))["BRADCN"]
 assert (package.parameters, package.trainable) == (total[0], learns[0])
@@ -715,7 +716,7 @@ except SizeError as error:
 # %% mystnb={"image": {"alt": "Two photographs of a cup of coffee on a wooden table: the original, sharp everywhere, and the result of the model at the same size, in which parts are blurred."}}
 from skimage.data import coffee
 
-from bradcn_nb.rendering import net_bokeh, render_bradcn
+from bradcn_nb.photograph import net_bokeh, render_bradcn
 
 photo = coffee().astype(np.float32) / 255  # a real photograph, (400, 600, 3)
 rendered = render_bradcn(photo, model, mini)

@@ -75,8 +75,9 @@ from matplotlib import pyplot as plt
 from safetensors import safe_open
 from torch.utils.data import DataLoader
 
-from bradcn_nb.plots import COLOURS, grid, show, use_style
-from bradcn_nb.presets import data_root, preset
+from bradcn_nb.figures.plots import COLOURS, grid, show, use_style
+from bradcn_nb.files import data_root
+from bradcn_nb.presets import preset
 
 torch.set_num_threads(1)  # the last digits of a sum depend on how many threads add it up
 torch.manual_seed(0)
@@ -271,8 +272,8 @@ for name, seeds in others.items():
 
 # %%
 from bradcn_nb.data import SUNRGBD
-from bradcn_nb.labels import depth_error
 from bradcn_nb.models import load_bradcn, load_depth_net
+from bradcn_nb.models.depth_error import depth_error
 
 model, depth_net = load_bradcn("mini"), load_depth_net()
 small = dataclasses.replace(mini, data=dataclasses.replace(mini.data, sun_counts=(32, 16)))
@@ -322,9 +323,9 @@ print(f"{oracle.size:,} pixels agree, {int(known.sum()):,} of them with a measur
 # the depth net that made it: labels of another depth net can never slip in.
 
 # %%
-from bradcn_nb.labels import LabelSet
 from bradcn_nb.models import save_weights
 from bradcn_nb.training import make_run_labels
+from bradcn_nb.training.labels import LabelSet
 
 nets = {"depth": work / "depth.safetensors", "adcn": work / "adcn.safetensors"}
 save_weights(depth_net, nets["depth"], "mini")
@@ -347,9 +348,9 @@ print(f"{len(list(labels.rglob('*.png')))} labels on disk; the first one is Eq. 
 # %%
 from accelerate.utils import set_seed
 
-from bradcn_nb.losses import l1
 from bradcn_nb.models import ADCN
 from bradcn_nb.training.loop import BETAS, LARGE, EpochBatches
+from bradcn_nb.training.losses import l1
 from bradcn_nb.training.stages import Sources, datasets
 
 stage1, STEPS = small.stage("stage1"), 16
@@ -418,7 +419,7 @@ show(compare)
 # fewer. The weights of those that remain are scaled to sum to 1.
 
 # %%
-from bradcn_nb.losses import MS_SSIM_WEIGHTS, ms_ssim_loss, scales, stage_loss
+from bradcn_nb.training.losses import MS_SSIM_WEIGHTS, ms_ssim_loss, scales, stage_loss
 
 for size in ((64, 96), (128, 192), (512, 768)):
     used = np.array(MS_SSIM_WEIGHTS[: scales(*size)])
@@ -884,7 +885,7 @@ assert by_structure[0] != "L1"
 
 # %%
 from bradcn_nb.data import resize_picture, to_tensor
-from bradcn_nb.metrics import psnr, val294
+from bradcn_nb.evaluation.metrics import psnr, val294
 
 native = EBB(data_root() / "mini-ebb", "test")
 items = [native.read(i) for i in range(len(native))]  # uint8 (128, 192, 3)
@@ -921,7 +922,7 @@ grid(panels, titles, columns=5, unit=units, limits=limits, colourbar=False)
 # them might do as well. If it is hardly worse, depth and its error have told it little so far. Chapter 14 is about that.
 
 # %%
-from bradcn_nb.results import result
+from bradcn_nb.experiments.record import result
 
 names = {"BRADCN": "", "branches off": "_render_only", "input, half size": "_input_half"}
 print(f"{result('mini.n')} test pictures     PSNR, dB    SSIM")

@@ -65,16 +65,18 @@ from IPython.display import HTML
 from matplotlib import pyplot as plt
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from bradcn_nb import metric_study as study
 from bradcn_nb.data import EBB, resize_picture, to_tensor
-from bradcn_nb.distortions import to_psnr
 from bradcn_nb.errors import WeightsError
-from bradcn_nb.lpips_net import LPIPS, lpips_net
-from bradcn_nb.metrics import Interval, lpips, paired_interval, psnr, ssim, to_uint8, val294
+from bradcn_nb.evaluation.distortions import to_psnr
+from bradcn_nb.evaluation.intervals import Interval, paired_interval
+from bradcn_nb.evaluation.lpips import LPIPS, lpips_net
+from bradcn_nb.evaluation.metrics import lpips, psnr, ssim, to_uint8, val294
+from bradcn_nb.experiments import metrics as study
+from bradcn_nb.experiments.record import result
+from bradcn_nb.figures.plots import COLOURS, grid, show, use_style
+from bradcn_nb.files import data_root
 from bradcn_nb.models import load_bradcn
-from bradcn_nb.plots import COLOURS, grid, show, use_style
-from bradcn_nb.presets import data_root, preset
-from bradcn_nb.results import result
+from bradcn_nb.presets import preset
 
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
@@ -83,7 +85,7 @@ use_style()
 # %% [markdown]
 # One of the three metrics, LPIPS, needs a net of its own, trained on a million photographs. It may not be on your
 # machine (`make lpips` fetches it, 64 MB). So its numbers in this chapter come from a file that comes with the book,
-# made by `python -m bradcn_nb.metric_study`. Where the net is there, the chapter measures again and compares.
+# made by `python -m bradcn_nb experiments metrics`. Where the net is there, the chapter measures again and compares.
 
 # %%
 try:
@@ -453,7 +455,7 @@ for name in order:
 # All by mouse or by keyboard (Tab, arrows, Space). It works without a kernel.
 
 # %%
-from bradcn_nb.distortion_viewer import distortion_viewer
+from bradcn_nb.figures.distortion import distortion_viewer
 
 UNITS = {
     "noise": "noise of {} grey levels",

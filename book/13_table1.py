@@ -68,24 +68,29 @@ from IPython.display import HTML, Image
 from matplotlib import pyplot as plt
 from matplotlib.patches import FancyBboxPatch
 
-from bradcn_nb import baselines
-from bradcn_nb.baselines.dmshn import DMSHN, DMSHNConfig
 from bradcn_nb.data import EBB, resize_picture, to_tensor
 from bradcn_nb.data.bundle import EBB_SEED
-from bradcn_nb.experiments.statistics import comparisons, crossed_interval, drawn_means
+from bradcn_nb.evaluation.intervals import (
+    Interval,
+    comparisons,
+    crossed_interval,
+    drawn_means,
+    paired_interval,
+)
+from bradcn_nb.evaluation.metrics import psnr, val294
+from bradcn_nb.experiments.costs.summary import fake
+from bradcn_nb.experiments.record import result
 from bradcn_nb.experiments.table1 import BRADCN as OURS
 from bradcn_nb.experiments.table1 import TABLE1, TITLES
-from bradcn_nb.metrics import Interval, paired_interval, psnr, val294
-from bradcn_nb.models import BRADCN, load_depth_net, load_weights
+from bradcn_nb.figures.plots import COLOURS, INK, grid, show, use_style
+from bradcn_nb.files import data_root
+from bradcn_nb.lens.by_depth import HIGHLIGHTS, NEAREST_M, default_focus, render_layered
+from bradcn_nb.lens.thin_lens import Camera, blur_scale
+from bradcn_nb.models import BRADCN, baselines, load_depth_net, load_weights
+from bradcn_nb.models.baselines.dmshn import DMSHN, DMSHNConfig
 from bradcn_nb.models.blocks import mix_input, smoothed
-from bradcn_nb.optics import Camera, render_layered
-from bradcn_nb.plots import COLOURS, INK, grid, show, use_style
-from bradcn_nb.presets import data_root, preset
-from bradcn_nb.rendering import NEAREST_M, blur_scale, default_focus
-from bradcn_nb.results import result
+from bradcn_nb.presets import preset
 from bradcn_nb.scenes import outdoor_scene
-from bradcn_nb.summary import fake
-from bradcn_nb.upsample import HIGHLIGHTS
 
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
@@ -95,7 +100,7 @@ size = mini.data.train_size  # (64, 96)
 
 # %% [markdown]
 # Results come from two files. `table1.json` has the means, `table1-images.json` the values of every picture. A command wrote
-# both: `python -m bradcn_nb.experiments table1`. Each method that learns was trained with three seeds.
+# both: `python -m bradcn_nb experiments table1`. Each method that learns was trained with three seeds.
 
 # %%
 arms, records = result("table1.arms"), result("table1-images")
@@ -236,7 +241,7 @@ flow(
 )
 
 # %%
-from bradcn_nb.baselines.skn import SelectiveKernel
+from bradcn_nb.models.baselines.skn import SelectiveKernel
 
 show(SelectiveKernel)
 
@@ -276,7 +281,7 @@ flow(
 )
 
 # %% mystnb={"image": {"alt": "Four pictures: the small sharp input and the same under the three Gaussian blurs, hardly softer, softer, and softest."}}
-from bradcn_nb.baselines.dbsi import DBSI
+from bradcn_nb.models.baselines.dbsi import DBSI
 
 dbsi = baselines.build("dbsi")
 versions = dbsi.pictures(half)  # (1, 4, 3, 64, 96)
@@ -461,7 +466,7 @@ flow(
 )
 
 # %%
-from bradcn_nb.baselines.brvit import BRViT
+from bradcn_nb.models.baselines.brvit import BRViT
 
 show(BRViT)
 
@@ -968,7 +973,7 @@ Image(data_root() / "results" / "table1-pictures.jpg")
 # stretches the axis around zero. All by mouse or by keyboard (Tab, arrows). It works without a kernel.
 
 # %%
-from bradcn_nb.comparison_viewer import comparison_viewer
+from bradcn_nb.figures.comparison import comparison_viewer
 
 comparison_viewer(records, TITLES, OURS)
 

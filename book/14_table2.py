@@ -66,16 +66,17 @@ from IPython.display import HTML, Image
 from matplotlib import pyplot as plt
 from scipy import stats
 
-from bradcn_nb import metric_study as study
-from bradcn_nb.comparison_viewer import comparison_viewer
 from bradcn_nb.data import EBB, resize_nearest
+from bradcn_nb.evaluation.intervals import crossed_interval
+from bradcn_nb.experiments import metrics as study
 from bradcn_nb.experiments import table2
 from bradcn_nb.experiments.maps import true_depth
-from bradcn_nb.experiments.statistics import crossed_interval
+from bradcn_nb.experiments.record import result
+from bradcn_nb.figures.comparison import comparison_viewer
+from bradcn_nb.figures.plots import COLOURS, INK, grid, show, use_style
+from bradcn_nb.files import data_root
 from bradcn_nb.models import BRADCN, load_bradcn, load_depth_net
-from bradcn_nb.plots import COLOURS, INK, grid, show, use_style
-from bradcn_nb.presets import data_root, preset
-from bradcn_nb.results import result
+from bradcn_nb.presets import preset
 
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
@@ -734,7 +735,7 @@ except NotImplementedError:
 # a net of two linear layers with a ReLU between them. How much of t's variance does it explain, beside the sum and the gate?
 #
 # **6.** The sign helps, and 1/m helps. What do you expect of a signed error in 1/m? Write it down. Then add the map (`experiments/maps.py`) and the arm (`table2.ARMS`), and train it, a few minutes a seed:
-# `make runs/data/.made` makes the 3,300 pairs (ten minutes); delete `runs/data/maps`, if it is there; then `python -m bradcn_nb.experiments maps table2 --arms NAME --seeds 2`. Say first which arm you will compare it with, and what the
+# `make runs/data/.made` makes the 3,300 pairs (ten minutes); delete `runs/data/maps`, if it is there; then `python -m bradcn_nb experiments maps table2 --arms NAME --seeds 2`. Say first which arm you will compare it with, and what the
 # comparison cannot tell.
 
 # %% [markdown]

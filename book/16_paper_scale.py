@@ -64,8 +64,9 @@ import torch
 from matplotlib import pyplot as plt
 from torch import nn
 
-from bradcn_nb.plots import COLOURS, show, use_style
-from bradcn_nb.presets import data_root, preset
+from bradcn_nb.figures.plots import COLOURS, show, use_style
+from bradcn_nb.files import data_root
+from bradcn_nb.presets import preset
 
 torch.set_num_threads(1)
 torch.manual_seed(0)
@@ -86,7 +87,7 @@ paper = preset("paper")
 # steps follows. A step is one picture here, since the batch is 1.
 
 # %%
-from bradcn_nb.estimate import steps
+from bradcn_nb.experiments.costs.estimate import steps
 
 for name, number in steps(paper).items():
     print(f"{name:8} {number:8,} steps")
@@ -230,7 +231,7 @@ print(final.name, "after", about["stage"])
 # %% mystnb={"image": {"alt": "Three rows, one a stage: the loss of three steps, an empty panel for the check or a single point, and the learning rate as a flat line, higher in stage 1 than in stages 2a and 2b."}}
 from IPython.display import Image
 
-from bradcn_nb.report import read_run, write_report
+from bradcn_nb.figures.curves import read_run, write_report
 
 text, picture = write_report(work / "run")
 logs = read_run(work / "run")
@@ -256,7 +257,7 @@ Image(picture.read_bytes(), width=730)
 # real training step on them and listens to every operation.
 
 # %%
-from bradcn_nb.step_counts import count_step
+from bradcn_nb.experiments.costs.step_counts import count_step
 
 show(count_step)
 
@@ -266,7 +267,7 @@ show(count_step)
 # forward pass for one label at 384x256. Every number must agree.
 
 # %%
-from bradcn_nb.step_counts import count_label, stored_counts
+from bradcn_nb.experiments.costs.step_counts import count_label, stored_counts
 
 stored = stored_counts()
 assert count_label(paper, (256, 384), half=False) == stored["384x256"]["labels"]
@@ -288,8 +289,8 @@ for name, count in counts.items():
 # first product only. And the very first layer has no one to pass a gradient on to. Test the rule with counts:
 
 # %%
+from bradcn_nb.experiments.costs.summary import count_macs, fake
 from bradcn_nb.models import ADCN
-from bradcn_nb.summary import count_macs, fake
 
 forward = {}
 for kind in (ADCN, BRADCN):
@@ -323,7 +324,7 @@ assert abs(ratio - 3) < 0.02 and abs(ratio2 - 3) < 0.02
 # is 1 already.
 
 # %% mystnb={"image": {"alt": "Stacked bars of the bytes of a stage 2b step at 768x512, for fp32 and half precision, each without and with checkpointing. Weights take 1.1 GB and Adam's moments 2 GB in every bar; activations and gradients shrink from the first bar to the last. A dashed line marks the 16 GB of a T4, above every bar."}}
-from bradcn_nb.estimate import device, memory_bytes, verdict
+from bradcn_nb.experiments.costs.estimate import device, memory_bytes, verdict
 
 ways = {
     "fp32": "768x512",
@@ -390,7 +391,7 @@ assert verdict(memory_bytes(counts["stage2b"]), t4) == "fits"
 # - **slow end**: they wait for each other, each far from its limit.
 
 # %%
-from bradcn_nb.estimate import ASSUMED, step_seconds
+from bradcn_nb.experiments.costs.estimate import ASSUMED, step_seconds
 
 for name, (fast, slow) in ASSUMED.items():
     print(f"{name:42}{fast:10.3g}{slow:10.3g}")
@@ -406,8 +407,8 @@ show(step_seconds)
 # step of stage 2a takes at 768x512. If the counts are right, the step needs the MACs' time at that rate, and somewhat more.
 
 # %%
-from bradcn_nb.cpu_check import compare
-from bradcn_nb.results import result
+from bradcn_nb.experiments.costs.cpu_check import compare
+from bradcn_nb.experiments.record import result
 
 for row in compare(result("cpu-step"), stored):
     slower, more = (
@@ -437,7 +438,7 @@ for row in compare(result("cpu-step"), stored):
 # overlap, the counts do not tell which GPU wins.
 
 # %% mystnb={"image": {"alt": "Two plots, fp32 and half precision, of hours for the whole schedule on one, two, four and eight GPUs, on a logarithmic axis. For each number of GPUs four floating bars, from slow to fast: T4, V100, A100, H100. All fall nearly in proportion to the number of GPUs; in half precision the bars are longer and overlap more. The title says derived, not measured."}}
-from bradcn_nb.estimate import DEVICES, GPUS, training_seconds
+from bradcn_nb.experiments.costs.estimate import DEVICES, GPUS, training_seconds
 
 figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.9), sharey=True)
 for axis, (precision, way) in zip(
@@ -479,7 +480,7 @@ for n in GPUS:
 # largest picture that a T4 can train; the switch that helps an H100 least; what a second T4 costs in memory.
 
 # %%
-from bradcn_nb.calculator import calculator
+from bradcn_nb.experiments.costs.calculator import calculator
 
 calculator(paper, stored)
 

@@ -6,7 +6,7 @@ It reads README.md, the pages book/*.md and the Markdown cells of the chapters' 
 `refresh.py --check` holds the .ipynb. There an HTML comment, which no reader sees, says where a number
 comes from. It stands right behind the number, on the same line, after one space at most, before the unit:
 
-    28.50<!-- =mini.psnr --> dB                       the value of a key, as bradcn_nb.results.result takes it
+    28.50<!-- =mini.psnr --> dB                       the value of a key, as bradcn_nb.experiments.record.result takes it
     14<!-- =metrics.traps.share_pixels * 100 --> %    times (" * ") or over (" / ") a number, from left to right
     1.32<!-- =mini.psnr / mini.psnr_input -->         or another key
     24.83<!-- paper --> dB                            the paper's own, or counted from the paper's
@@ -27,7 +27,7 @@ import sys
 from pathlib import Path
 
 from bradcn_nb.errors import DataError
-from bradcn_nb.results import result
+from bradcn_nb.experiments.record import result
 
 ROOT = Path(__file__).resolve().parents[1]
 UNCHECKED = {"paper", "bench", "example"}

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from bradcn_nb.errors import DataError
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to `path` through a temporary file beside it; folders are made as needed.
@@ -31,3 +33,15 @@ def cache_folder() -> Path:
         return Path(named)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "bradcn_nb"
+
+
+def data_root() -> Path:
+    """Return the folder of bundled data and weights: $BRADCN_DATA, or `data` beside the package.
+
+    Raises DataError when there is no such folder (an installation without the repository).
+    """
+    named = os.environ.get("BRADCN_DATA")
+    root = Path(named) if named else Path(__file__).resolve().parent.parent / "data"
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; set BRADCN_DATA to the repository's data folder")
+    return root

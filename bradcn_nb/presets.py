@@ -4,11 +4,9 @@ A preset is plain frozen data. The same classes are built from all three; what d
 here and nowhere else. Numbers that the paper gives carry the name of the section that gives them.
 """
 
-import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from bradcn_nb.errors import BradcnError, DataError
+from bradcn_nb.errors import BradcnError
 
 
 @dataclass(frozen=True)
@@ -251,15 +249,3 @@ def with_signed_error(chosen: Preset) -> Preset:
         for stage in chosen.stages
     )
     return replace(chosen, model=replace(chosen.model, error_kind="signed"), stages=stages)
-
-
-def data_root() -> Path:
-    """Return the folder of bundled data and weights: $BRADCN_DATA, or `data` beside the package.
-
-    Raises DataError when there is no such folder (an installation without the repository).
-    """
-    named = os.environ.get("BRADCN_DATA")
-    root = Path(named) if named else Path(__file__).resolve().parent.parent / "data"
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder; set BRADCN_DATA to the repository's data folder")
-    return root

@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from bradcn_nb import data, labels
+from bradcn_nb import data
+from bradcn_nb.training import labels
 
 SIZE = (16, 24)
 

@@ -11,30 +11,31 @@ import torch.nn.functional as F
 from test_resume import SIZE, write_ebb
 from timm.layers import SelectiveKernel as TimmSelectiveKernel
 
-from bradcn_nb import baselines
-from bradcn_nb.baselines import blur
-from bradcn_nb.baselines.classical import F_NUMBER
-from bradcn_nb.baselines.dbsi import KERNELS, gaussian_blur, gaussian_kernel
-from bradcn_nb.baselines.dmshn import DMSHN, DMSHNConfig
-from bradcn_nb.baselines.skn import SelectiveKernel
 from bradcn_nb.data import EBB, resize_picture, to_tensor
 from bradcn_nb.errors import BradcnError, RunError, SizeError, WeightsError
-from bradcn_nb.evaluation import evaluate
+from bradcn_nb.evaluation.metrics import psnr, val294
+from bradcn_nb.evaluation.test_set import evaluate
+from bradcn_nb.experiments.costs.summary import count_macs
 from bradcn_nb.experiments.tables import RATE
-from bradcn_nb.metrics import psnr, val294
+from bradcn_nb.files import data_root
+from bradcn_nb.lens.by_depth import NEAREST_M, default_focus, render_lens
+from bradcn_nb.lens.thin_lens import Camera, coc_diameter
 from bradcn_nb.models import (
     BRADCN,
     BRADCNOutput,
     DepthNet,
     RenderNet,
+    baselines,
     load_depth_net,
     load_weights,
     save_weights,
 )
-from bradcn_nb.optics import Camera, coc_diameter
-from bradcn_nb.presets import Stage, data_root, preset
-from bradcn_nb.rendering import NEAREST_M, default_focus, render_lens
-from bradcn_nb.summary import count_macs
+from bradcn_nb.models.baselines import blur
+from bradcn_nb.models.baselines.classical import F_NUMBER
+from bradcn_nb.models.baselines.dbsi import KERNELS, gaussian_blur, gaussian_kernel
+from bradcn_nb.models.baselines.dmshn import DMSHN, DMSHNConfig
+from bradcn_nb.models.baselines.skn import SelectiveKernel
+from bradcn_nb.presets import Stage, preset
 from bradcn_nb.training import train
 
 MINI = preset("mini")

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from bradcn_nb import bench, bench_labels, cli
+from bradcn_nb import cli
 from bradcn_nb.__main__ import main
-from bradcn_nb.bench_report import as_text, finished, ratio
 from bradcn_nb.errors import BradcnError
+from bradcn_nb.experiments.costs import bench, bench_labels
+from bradcn_nb.experiments.costs.bench_report import as_text, finished, ratio
 from bradcn_nb.presets import preset
 
 MACHINE = {"cpu": "a CPU", "threads": 2, "torch": "2.0", "mode": "full"}

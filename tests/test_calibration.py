@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bradcn_nb import calibration as c
+from bradcn_nb.evaluation import error_maps as c
 
 ALL = np.ones(6, bool)
 

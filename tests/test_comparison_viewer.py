@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from test_viewer import page  # noqa: F401 (a fixture)
 
-from bradcn_nb.comparison_viewer import METRICS, comparison_viewer
-from bradcn_nb.experiments.statistics import comparisons, crossed_interval
+from bradcn_nb.evaluation.intervals import comparisons, crossed_interval
+from bradcn_nb.figures.comparison import METRICS, comparison_viewer
 
 TITLES = {
     "low": "the <low> one",

@@ -12,13 +12,13 @@ import pytest
 from chromium import FLAGS, find_chromium
 from skimage.data import astronaut
 
-from bradcn_nb import metric_study as study
-from bradcn_nb.distortion_viewer import distortion_viewer
-from bradcn_nb.distortions import blur, blur_where, contrast, jpeg, noise, shift, to_psnr
 from bradcn_nb.errors import WeightsError
-from bradcn_nb.lpips_net import lpips_net
-from bradcn_nb.metrics import lpips, psnr
-from bradcn_nb.results import result
+from bradcn_nb.evaluation.distortions import blur, blur_where, contrast, jpeg, noise, shift, to_psnr
+from bradcn_nb.evaluation.lpips import lpips_net
+from bradcn_nb.evaluation.metrics import lpips, psnr
+from bradcn_nb.experiments import metrics as study
+from bradcn_nb.experiments.record import result
+from bradcn_nb.figures.distortion import distortion_viewer
 
 PICTURE = astronaut()[60:124, 180:276]
 

@@ -13,11 +13,11 @@ from test_cli import fails
 from test_paper_run import narrow
 from torch import nn
 
-from bradcn_nb import cpu_check, step_counts
 from bradcn_nb.__main__ import main
-from bradcn_nb.calculator import calculator
 from bradcn_nb.errors import BradcnError, DataError
-from bradcn_nb.estimate import (
+from bradcn_nb.experiments.costs import cpu_check, step_counts
+from bradcn_nb.experiments.costs.calculator import calculator
+from bradcn_nb.experiments.costs.estimate import (
     ASSUMED,
     DEVICES,
     GPUS,
@@ -29,10 +29,7 @@ from bradcn_nb.estimate import (
     verdict,
     worst,
 )
-from bradcn_nb.models import ADCN, BRADCN
-from bradcn_nb.presets import preset
-from bradcn_nb.results import result
-from bradcn_nb.step_counts import (
+from bradcn_nb.experiments.costs.step_counts import (
     LABELS,
     SIZES,
     StepCount,
@@ -41,7 +38,10 @@ from bradcn_nb.step_counts import (
     key,
     stored_counts,
 )
-from bradcn_nb.summary import count_macs, fake
+from bradcn_nb.experiments.costs.summary import count_macs, fake
+from bradcn_nb.experiments.record import result
+from bradcn_nb.models import ADCN, BRADCN
+from bradcn_nb.presets import preset
 
 PAPER = preset("paper")
 TINY = narrow("paper")  # few channels and blocks, so that a count takes a second

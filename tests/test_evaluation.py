@@ -13,9 +13,9 @@ from torch import nn
 
 from bradcn_nb.data import EBB
 from bradcn_nb.errors import BradcnError, DataError, WeightsError
-from bradcn_nb.evaluation import evaluate
-from bradcn_nb.lpips_net import lpips_net
-from bradcn_nb.metrics import lpips
+from bradcn_nb.evaluation.lpips import lpips_net
+from bradcn_nb.evaluation.metrics import lpips
+from bradcn_nb.evaluation.test_set import evaluate
 
 SIZE = (16, 24)
 
@@ -137,7 +137,7 @@ def test_without_weights_the_rest_is_judged(root, tmp_path, monkeypatch):
     def none_here(name):
         raise WeightsError("LPIPS has no weights here; run `make lpips`")
 
-    monkeypatch.setattr("bradcn_nb.evaluation.lpips_net", none_here)
+    monkeypatch.setattr("bradcn_nb.evaluation.test_set.lpips_net", none_here)
     result = judge(root, Fake(), lpips=True)
     assert "make lpips" in result.pop("lpips_missing")
     assert result == judge(root, Fake())

@@ -10,19 +10,17 @@ import pytest
 import torch
 from test_resume import write_ebb
 
-from bradcn_nb import baselines
+from bradcn_nb.__main__ import main
 from bradcn_nb.data import MappedEBB, MapStack
 from bradcn_nb.errors import BradcnError, DataError, WeightsError
+from bradcn_nb.evaluation.intervals import crossed_interval, paired_interval
+from bradcn_nb.evaluation.lpips import lpips_net
 from bradcn_nb.experiments import cost, maps, rooms, runs, table1, table2
-from bradcn_nb.experiments.__main__ import main
+from bradcn_nb.experiments.costs.summary import count_macs
 from bradcn_nb.experiments.record import weights_path
-from bradcn_nb.experiments.statistics import crossed_interval
-from bradcn_nb.lpips_net import lpips_net
-from bradcn_nb.metrics import paired_interval
-from bradcn_nb.models import BRADCN, load_weights
+from bradcn_nb.models import BRADCN, baselines, load_weights
 from bradcn_nb.models.blocks import add_maps
 from bradcn_nb.presets import preset
-from bradcn_nb.summary import count_macs
 from bradcn_nb.training.stages import make_net
 
 MINI = preset("mini").model
@@ -280,7 +278,7 @@ def test_nets_from_rooms_leave_maps_that_belong_to_them(data, tmp_path, monkeypa
 
 
 def test_what_is_wrong_is_said_in_one_line(tmp_path, capsys):
-    assert main(["table2", "--runs", str(tmp_path), "--arms", "full"]) == 2
+    assert main(["experiments", "table2", "--runs", str(tmp_path), "--arms", "full"]) == 2
     assert "mini-ebb: is not there; make it with" in capsys.readouterr().err
     with pytest.raises(BradcnError, match="has no arms"):
         table2.TABLE2.run(tmp_path, tmp_path, ["nonsense"], 1, 1, False)

@@ -10,23 +10,24 @@ from PIL import Image
 from test_resume import write_ebb
 from torch.utils.data import Dataset
 
-from bradcn_nb import calibration
+from bradcn_nb.__main__ import main
 from bradcn_nb.data import EBB, resize_nearest, resize_picture, to_tensor
 from bradcn_nb.errors import WeightsError
+from bradcn_nb.evaluation import error_maps as calibration
+from bradcn_nb.evaluation.intervals import mean_interval
+from bradcn_nb.evaluation.lpips import lpips_net
 from bradcn_nb.experiments import errors, motorcycle, pictures, pooled, table2, trained
-from bradcn_nb.experiments.__main__ import main
+from bradcn_nb.experiments.motorcycle import MeasuredPhoto
 from bradcn_nb.experiments.record import write_result
 from bradcn_nb.experiments.table1 import TABLE1
 from bradcn_nb.experiments.table2 import TABLE2
 from bradcn_nb.experiments.tables import Table
 from bradcn_nb.experiments.trained import finished
-from bradcn_nb.labels import depth_error
-from bradcn_nb.lpips_net import lpips_net
-from bradcn_nb.measured import MeasuredPhoto
-from bradcn_nb.metrics import mean_interval
+from bradcn_nb.files import data_root
 from bradcn_nb.models import BRADCN, load_bradcn, load_depth_net, save_weights
 from bradcn_nb.models.bradcn import BRADCNOutput
-from bradcn_nb.presets import data_root, preset
+from bradcn_nb.models.depth_error import depth_error
+from bradcn_nb.presets import preset
 from bradcn_nb.training.stages import sun_set
 
 SIZE = (64, 96)
@@ -152,7 +153,7 @@ def test_rooms_are_labelled_as_in_stage_1(monkeypatch):
 def test_errors_command(runs, own_data, monkeypatch, capsys):
     monkeypatch.setattr(errors, "sun_set", FewRooms)
     monkeypatch.setattr(pooled, "DRAWS", 20)
-    assert main(["errors", "--runs", str(runs), "--quiet"]) == 0
+    assert main(["experiments", "errors", "--runs", str(runs), "--quiet"]) == 0
     assert capsys.readouterr().err == ""
     found = json.loads((own_data / "results" / "errors.json").read_text())
     assert [one["pictures"] for one in found["sets"].values()] == [4, 3, 3, 3, 3]
@@ -187,11 +188,11 @@ def test_errors_command(runs, own_data, monkeypatch, capsys):
 
 
 def test_errors_without_maps_is_one_line(tmp_path, capsys):
-    assert main(["errors", "--runs", str(tmp_path)]) == 2
+    assert main(["experiments", "errors", "--runs", str(tmp_path)]) == 2
     assert "make it with `make" in capsys.readouterr().err
     write_ebb(tmp_path / "data" / "mini-ebb", train=1, test=1)
-    assert main(["errors", "--runs", str(tmp_path)]) == 2
-    assert "make it with `python -m bradcn_nb.experiments maps`" in capsys.readouterr().err
+    assert main(["experiments", "errors", "--runs", str(tmp_path)]) == 2
+    assert "make it with `python -m bradcn_nb experiments maps`" in capsys.readouterr().err
 
 
 def leave(runs: Path, table: Table, arm: str, seed: int) -> None:
@@ -268,12 +269,12 @@ def test_motorcycle_command(tmp_path, own_data, photo, monkeypatch, capsys):
         pytest.skip(str(error))
     monkeypatch.setattr(motorcycle, "motorcycle", lambda: photo)
     runs = tmp_path / "runs"
-    assert main(["motorcycle", "--runs", str(runs), "--quiet"]) == 2
+    assert main(["experiments", "motorcycle", "--runs", str(runs), "--quiet"]) == 2
     assert "no trained nets to draw with, so motorcycle stays" in capsys.readouterr().err
     assert not (own_data / "results" / "motorcycle.json").exists()
     for seed in (0, 1):
         leave(runs, TABLE2, "true-depth", seed)
-    assert main(["motorcycle", "--runs", str(runs), "--quiet"]) == 0
+    assert main(["experiments", "motorcycle", "--runs", str(runs), "--quiet"]) == 0
     assert capsys.readouterr().err == ""
     found = json.loads((own_data / "results" / "motorcycle.json").read_text())
     oracle = found["methods"]["table2/true-depth"]
@@ -294,8 +295,8 @@ def test_motorcycle_command(tmp_path, own_data, photo, monkeypatch, capsys):
 
 
 def test_pictures_show_the_best_the_middle_and_the_worst(tmp_path, own_data, capsys):
-    assert main(["table1-pictures", "--runs", str(tmp_path), "--quiet"]) == 2
-    assert "run `python -m bradcn_nb.experiments table1 --arms" in capsys.readouterr().err
+    assert main(["experiments", "table1-pictures", "--runs", str(tmp_path), "--quiet"]) == 2
+    assert "run `python -m bradcn_nb experiments table1 --arms" in capsys.readouterr().err
     numbers = [pair[0] for pair in EBB(own_data / "mini-ebb", "test").pairs]
     records = {}
     for seed, luck in ((0, 0.0), (1, 5.0)):
@@ -304,13 +305,13 @@ def test_pictures_show_the_best_the_middle_and_the_worst(tmp_path, own_data, cap
         for arm, values in ((pictures.OURS, psnr), (pictures.RIVAL, rival)):
             records[f"{arm}/{seed}"] = {"arm": arm, "id": numbers, "psnr": values.tolist()}
     write_result("table1-images", records)
-    assert main(["table1-pictures", "--runs", str(tmp_path), "--quiet"]) == 2
+    assert main(["experiments", "table1-pictures", "--runs", str(tmp_path), "--quiet"]) == 2
     assert "no trained nets" in capsys.readouterr().err
     assert not (own_data / "results" / "table1-pictures.jpg").exists()
     leave(tmp_path, TABLE1, "bradcn", 1)  # another seed's net is not shown
-    assert main(["table1-pictures", "--runs", str(tmp_path), "--quiet"]) == 2
+    assert main(["experiments", "table1-pictures", "--runs", str(tmp_path), "--quiet"]) == 2
     leave(tmp_path, TABLE1, "bradcn", 0)
-    assert main(["table1-pictures", "--runs", str(tmp_path), "--quiet"]) == 0
+    assert main(["experiments", "table1-pictures", "--runs", str(tmp_path), "--quiet"]) == 0
     found = json.loads((own_data / "results" / "table1-pictures.json").read_text())
     assert found["pairs"] == [numbers[1], numbers[2], numbers[0]]
     assert list(found["psnr"]) == ["bradcn"] and len(found["psnr"]["bradcn"]) == 3

@@ -13,10 +13,12 @@ from label_worker import Depth, frames, make
 from PIL import Image
 from torch import nn
 
-from bradcn_nb import data, label_files, labels
+from bradcn_nb import data
 from bradcn_nb.errors import BradcnError, DataError, WeightsError
+from bradcn_nb.files import data_root
 from bradcn_nb.models import DepthNet, load_depth_net
-from bradcn_nb.presets import data_root, preset
+from bradcn_nb.presets import preset
+from bradcn_nb.training import label_files, labels
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from label_worker import frames, make
 from test_labels import contents, sun  # noqa: F401 (a fixture)
 
-from bradcn_nb import labels
-from bradcn_nb.presets import data_root
+from bradcn_nb.files import data_root
+from bradcn_nb.training import labels
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -7,7 +7,7 @@ import torch
 from pytorch_msssim import ms_ssim
 
 from bradcn_nb.errors import SizeError
-from bradcn_nb.losses import MS_SSIM_WEIGHTS, l1, ms_ssim_loss, scales, stage_loss
+from bradcn_nb.training.losses import MS_SSIM_WEIGHTS, l1, ms_ssim_loss, scales, stage_loss
 
 
 def pair(height, width, noise=0.2, n=2):

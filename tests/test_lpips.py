@@ -16,12 +16,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from skimage.data import astronaut
 
-from bradcn_nb import lpips_weights
 from bradcn_nb.__main__ import main
 from bradcn_nb.errors import SizeError, WeightsError
-from bradcn_nb.lpips_net import LPIPS, lpips_net, to_lpips
-from bradcn_nb.lpips_weights import install_backbones, load_backbone, load_heads, read_arrays
-from bradcn_nb.metrics import lpips
+from bradcn_nb.evaluation import lpips_weights
+from bradcn_nb.evaluation.lpips import LPIPS, lpips_net, to_lpips
+from bradcn_nb.evaluation.lpips_weights import (
+    install_backbones,
+    load_backbone,
+    load_heads,
+    read_arrays,
+)
+from bradcn_nb.evaluation.metrics import lpips
 
 # ---- files: with small false nets, on any machine ----
 

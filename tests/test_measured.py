@@ -7,11 +7,12 @@ import pytest
 
 from bradcn_nb import scenes
 from bradcn_nb.errors import DataError, SizeError
-from bradcn_nb.measured import depth_errors, motorcycle, reference_render
+from bradcn_nb.experiments.motorcycle import depth_errors, motorcycle, reference_render
+from bradcn_nb.lens.by_depth import default_focus
+from bradcn_nb.lens.thin_lens import Camera, coc_diameter
 from bradcn_nb.models import load_depth_net
-from bradcn_nb.optics import Camera, coc_diameter
+from bradcn_nb.photograph import depth_of
 from bradcn_nb.presets import preset
-from bradcn_nb.rendering import default_focus, depth_of
 
 
 @pytest.fixture(scope="module")

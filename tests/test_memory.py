@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bradcn_nb.memory import return_freed_blocks
+from bradcn_nb.training.devices import return_freed_blocks
 
 CODE = """
 import torch
-from bradcn_nb.memory import return_freed_blocks
+from bradcn_nb.training.memory import return_freed_blocks
 def pages(): return int(open("/proc/self/statm").read().split()[1]) * 4096
 def peak_and_rest():
     # glibc's own limit grows with the first freed block; 24 MB then come from its heap.

@@ -6,17 +6,9 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from bradcn_nb.errors import BradcnError, SizeError, WeightsError
-from bradcn_nb.lpips_net import lpips_net
-from bradcn_nb.metrics import (
-    Protocol,
-    lpips,
-    mean_interval,
-    paired_interval,
-    psnr,
-    ssim,
-    to_uint8,
-    val294,
-)
+from bradcn_nb.evaluation.intervals import mean_interval, paired_interval
+from bradcn_nb.evaluation.lpips import lpips_net
+from bradcn_nb.evaluation.metrics import Protocol, lpips, psnr, ssim, to_uint8, val294
 
 
 def pictures(height=20, width=30):

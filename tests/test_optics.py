@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 
-from bradcn_nb.optics import (
+from bradcn_nb.lens.by_depth import disc_kernel, gather_blur, render_layered
+from bradcn_nb.lens.thin_lens import (
     Camera,
     blur_scale,
     coc_diameter,
-    disc_kernel,
-    gather_blur,
     linear_to_srgb,
-    render_layered,
     srgb_to_linear,
 )
 

@@ -19,11 +19,11 @@ import torch
 from PIL import Image
 
 from bradcn_nb.__main__ import main
-from bradcn_nb.bench import STATUS
 from bradcn_nb.data import encode_depth
 from bradcn_nb.errors import WeightsError
+from bradcn_nb.experiments.costs.bench import STATUS
 from bradcn_nb.models import BRADCN, DepthNet, RenderNet, load_weights, read_metadata
-from bradcn_nb.models.pretrained import load_dpt
+from bradcn_nb.models.official import load_dpt
 from bradcn_nb.presets import PRESETS, Preset, preset
 
 STEPS = 3

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bradcn_nb import bench
+from bradcn_nb.experiments.costs import bench
 
 pytestmark = [
     pytest.mark.slow,

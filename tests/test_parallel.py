@@ -7,8 +7,8 @@ from contextlib import closing
 import cv2
 import pytest
 
+from bradcn_nb.data.parallel import each
 from bradcn_nb.errors import BradcnError, DataError
-from bradcn_nb.parallel import each
 
 
 def square(number):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from bradcn_nb.data.photos import Photo, check_output, read_depth, read_photo, write_photo
 from bradcn_nb.errors import DataError, PhotoError
-from bradcn_nb.photos import Photo, check_output, read_depth, read_photo, write_photo
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 from matplotlib import pyplot as plt
 
-from bradcn_nb import plots
-from bradcn_nb.optics import Camera, disc_kernel
+from bradcn_nb.figures import plots
+from bradcn_nb.lens.by_depth import disc_kernel
+from bradcn_nb.lens.thin_lens import Camera
 
 
 def drawn(figure) -> list:
@@ -89,5 +90,5 @@ def test_show_displays_the_source(obj, monkeypatch):
     plots.show(obj)
     text = shown[0].data
     assert inspect.getsource(obj).rstrip() in text
-    assert text.startswith(f"`bradcn_nb.optics.{obj.__name__}`\n\n````python\n")
+    assert text.startswith(f"`{obj.__module__}.{obj.__name__}`\n\n````python\n")
     assert text.endswith("\n````")

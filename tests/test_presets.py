@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from bradcn_nb.errors import BradcnError, DataError
-from bradcn_nb.presets import PRESETS, data_root, preset
+from bradcn_nb.files import data_root
+from bradcn_nb.presets import PRESETS, preset
 
 
 def test_unknown_preset_lists_the_names():

@@ -13,15 +13,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bradcn_nb.errors import BradcnError, WeightsError
+from bradcn_nb.experiments.costs.published_dpt import OriginalDPT
 from bradcn_nb.models import DepthNet, RenderNet
-from bradcn_nb.models.pretrained import (
+from bradcn_nb.models.official import (
     load_brvit,
     load_dpt,
     load_timm_encoder,
     official_name,
     to_official,
 )
-from bradcn_nb.original import OriginalDPT
 from bradcn_nb.presets import preset
 
 PAPER = preset("paper").model

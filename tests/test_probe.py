@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_viewer import page  # noqa: F401 (a fixture)
 
-from bradcn_nb.probe import Frame, probe_viewer
+from bradcn_nb.figures.pixel_values import Frame, probe_viewer
 
 LIMITS = {"Do": 8.0, "De": 3.0}
 

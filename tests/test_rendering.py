@@ -9,13 +9,13 @@ import torch
 from skimage import data
 from torch import Tensor, nn
 
+from bradcn_nb.data.photos import Photo, read_photo, write_photo
 from bradcn_nb.errors import BradcnError, DataError, PhotoError
+from bradcn_nb.lens.by_depth import default_focus, render_layered, render_lens
+from bradcn_nb.lens.upsample import guided_upsample, upsample_bilinear, upsample_stack
 from bradcn_nb.models.bradcn import BRADCN
-from bradcn_nb.optics import render_layered
-from bradcn_nb.photos import Photo, read_photo, write_photo
+from bradcn_nb.photograph import depth_of, render_bradcn, render_photo
 from bradcn_nb.presets import preset
-from bradcn_nb.rendering import default_focus, depth_of, render_bradcn, render_lens, render_photo
-from bradcn_nb.upsample import guided_upsample, upsample_bilinear, upsample_stack
 
 CFG = preset("mini").model
 

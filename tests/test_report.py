@@ -11,8 +11,8 @@ from test_cli import fails
 
 from bradcn_nb.__main__ import main
 from bradcn_nb.errors import RunError
-from bradcn_nb.presets import data_root
-from bradcn_nb.report import as_text, draw, read_log, read_run, smoothed, window_of
+from bradcn_nb.figures.curves import as_text, draw, read_log, read_run, smoothed, window_of
+from bradcn_nb.files import data_root
 
 HEADER = "step,epoch,loss,lr,check,grad_norm\n"  # a column that the report does not know
 

@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from bradcn_nb.errors import DataError
-from bradcn_nb.experiments.record import weights_path
-from bradcn_nb.labels import weights_hash
+from bradcn_nb.experiments.record import result, weights_path
 from bradcn_nb.models import load_depth_net, read_metadata
-from bradcn_nb.results import result
+from bradcn_nb.models.weights import weights_hash
 
 
 def test_result_looks_a_value_up_and_names_what_is_missing() -> None:

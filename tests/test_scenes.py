@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 from bradcn_nb.data import SUN_SENSORS, bundle
-from bradcn_nb.optics import Camera, blur_scale, linear_to_srgb
-from bradcn_nb.presets import data_root
-from bradcn_nb.scenes import outdoor_scene, room_scene, view
-from bradcn_nb.scenes.lens import (
+from bradcn_nb.files import data_root
+from bradcn_nb.lens.reference import (
     Layer,
     aperture_samples,
     composite,
@@ -17,6 +15,8 @@ from bradcn_nb.scenes.lens import (
     lens_view,
     pinhole_depth,
 )
+from bradcn_nb.lens.thin_lens import Camera, blur_scale, linear_to_srgb
+from bradcn_nb.scenes import outdoor_scene, room_scene, view
 from bradcn_nb.scenes.rooms import FOCAL, SURFACES
 
 CAMERA = Camera()

@@ -13,13 +13,13 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from test_cli import fails
 
-from bradcn_nb import score_files
 from bradcn_nb.__main__ import main
 from bradcn_nb.errors import DataError, RunError, WeightsError
-from bradcn_nb.lpips_net import lpips_net
-from bradcn_nb.metrics import Protocol, lpips
-from bradcn_nb.score_files import ScoreCache
-from bradcn_nb.scoring import compare, score, summarise
+from bradcn_nb.evaluation import folder_files as score_files
+from bradcn_nb.evaluation.folder_files import ScoreCache
+from bradcn_nb.evaluation.folders import compare, score, summarise
+from bradcn_nb.evaluation.lpips import lpips_net
+from bradcn_nb.evaluation.metrics import Protocol, lpips
 
 PLAIN = Protocol(backbone=None)
 
@@ -255,7 +255,7 @@ def test_the_command(folders, capsys, monkeypatch):
     def none_here(name):
         raise WeightsError("LPIPS has no weights here; run `make lpips`")
 
-    monkeypatch.setattr("bradcn_nb.lpips_net.lpips_net", none_here)
+    monkeypatch.setattr("bradcn_nb.evaluation.lpips.lpips_net", none_here)
     assert main([*common, "--against", "truth", "--out", "results/both"]) == 0
     out, err = capsys.readouterr()
     assert err == "" and "LPIPS is not measured" in out and "make lpips" in out

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from bradcn_nb.__main__ import main
+from bradcn_nb.experiments.costs.published_dpt import OriginalDPT
+from bradcn_nb.experiments.costs.summary import count_macs, fake, kept_bytes, peak_bytes, summarise
 from bradcn_nb.models import BRADCN
-from bradcn_nb.original import OriginalDPT
 from bradcn_nb.presets import preset
-from bradcn_nb.summary import count_macs, fake, kept_bytes, peak_bytes, summarise
 
 MINI, PAPER = preset("mini"), preset("paper")
 HEIGHT, WIDTH = 512, 768

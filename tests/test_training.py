@@ -12,7 +12,7 @@ from test_resume import SIZE, tensors, tiny_preset, write_ebb, write_nets
 
 from bradcn_nb.data import encode_depth
 from bradcn_nb.errors import DataError, RunError, WeightsError
-from bradcn_nb.metrics import to_uint8, val294
+from bradcn_nb.evaluation.metrics import to_uint8, val294
 from bradcn_nb.models import BRADCN, load_weights, read_metadata
 from bradcn_nb.presets import preset
 from bradcn_nb.training import fit, loop, stages, train, train_all

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bradcn_nb.__main__ import main
 from bradcn_nb.errors import RunError
+from bradcn_nb.experiments.bundled_weights import bundle, kept_epochs
 from bradcn_nb.presets import preset
-from bradcn_nb.training.bundle import bundle, kept_epochs, main
 
 
 def test_kept_epochs():
@@ -37,5 +38,5 @@ def test_logs_and_strips_are_kept_and_a_missing_one_is_named(tmp_path, capsys):
     (tmp_path / "run" / "stage2a" / "log.csv").unlink()
     with pytest.raises(RunError, match="stage2a.*log.csv"):
         bundle(tmp_path / "run", tmp_path / "out", stages)
-    assert main([str(tmp_path / "run"), str(tmp_path / "out")]) == 2
+    assert main(["experiments", "bundled-weights", "--runs", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: ")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from chromium import FLAGS, find_chromium
 
-from bradcn_nb.optics import Camera
-from bradcn_nb.viewer import refocus_stack, refocus_viewer
+from bradcn_nb.figures.refocus import refocus_stack, refocus_viewer
+from bradcn_nb.lens.thin_lens import Camera
 
 FOCUS, F_NUMBERS = [0.5, 1.0, 4.0], [1.8, 16.0]
 # Near on the left, far on the right.

@@ -7,6 +7,7 @@ from bradcn_nb.cli import (
     data,
     estimate,
     evaluate,
+    experiments,
     labels,
     lpips_weights,
     render,
@@ -40,6 +41,7 @@ def build_parser() -> Parser:
         summary,
         estimate,
         bench,
+        experiments,
     ):
         module.add(chosen)
     return parser

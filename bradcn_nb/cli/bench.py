@@ -57,8 +57,8 @@ def run_bench(options: argparse.Namespace) -> None:
     """Handle `bench`; what was measured is printed and written after an interruption, too."""
     import json
 
-    from bradcn_nb import bench
-    from bradcn_nb.bench_report import as_text, finished
+    from bradcn_nb.experiments.costs import bench
+    from bradcn_nb.experiments.costs.bench_report import as_text, finished
     from bradcn_nb.files import write_atomically
 
     use_threads(options.threads)

@@ -41,7 +41,7 @@ def convert(options: argparse.Namespace) -> None:
     if options.out.suffix != ".safetensors":
         raise BradcnError(f"{options.out}: OUT must end in .safetensors; name another file")
     from bradcn_nb.models import save_weights
-    from bradcn_nb.models.pretrained import load_brvit, load_dpt, render_net_from_timm
+    from bradcn_nb.models.official import load_brvit, load_dpt, render_net_from_timm
 
     if options.kind == "dpt":
         net, report = load_dpt(options.file, "metric")

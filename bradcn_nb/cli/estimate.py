@@ -48,8 +48,8 @@ def run_estimate(options: argparse.Namespace) -> None:
     """Handle `estimate`."""
     import json
 
-    from bradcn_nb import step_counts
-    from bradcn_nb.estimate_report import as_json, as_text
+    from bradcn_nb.experiments.costs import step_counts
+    from bradcn_nb.experiments.costs.estimate_report import as_json, as_text
 
     chosen = preset(options.preset)
     size = options.size or chosen.data.train_size
@@ -58,7 +58,7 @@ def run_estimate(options: argparse.Namespace) -> None:
         print(step_counts.recount(progress))
         return
     if options.check:
-        from bradcn_nb import cpu_check
+        from bradcn_nb.experiments.costs import cpu_check
 
         use_threads(options.threads)
         measured = cpu_check.measure(progress)

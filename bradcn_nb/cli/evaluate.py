@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from bradcn_nb.cli.common import add_common, command, use_threads
-from bradcn_nb.presets import data_root, preset
+from bradcn_nb.files import data_root
+from bradcn_nb.presets import preset
 
 
 def add(group) -> None:
@@ -31,9 +32,9 @@ def run_evaluation(options: argparse.Namespace) -> None:
     import json
 
     from bradcn_nb.data import EBB
-    from bradcn_nb.evaluation import evaluate
-    from bradcn_nb.labels import weights_hash
+    from bradcn_nb.evaluation.test_set import evaluate
     from bradcn_nb.models import load_bradcn
+    from bradcn_nb.models.weights import weights_hash
     from bradcn_nb.training.stages import bundled
 
     use_threads(options.threads)

@@ -39,8 +39,8 @@ def make_labels(options: argparse.Namespace) -> None:
     """Handle `labels`."""
     if not options.run and not (options.depth and options.out):
         raise BradcnError("labels: name a run with --run, or both --depth and --out")
-    from bradcn_nb.labels import processes
     from bradcn_nb.training import make_run_labels
+    from bradcn_nb.training.devices import processes
 
     use_threads(options.threads)
     chosen = preset(options.preset)

@@ -28,7 +28,7 @@ def add(group) -> None:
 
 def install(options: argparse.Namespace) -> None:
     """Handle `lpips-weights`."""
-    from bradcn_nb.lpips_weights import install_backbones
+    from bradcn_nb.evaluation.lpips_weights import install_backbones
 
     for name, path in install_backbones(options.source, options.download).items():
         print(f"{name}: {path}")

@@ -41,7 +41,7 @@ def render(options: argparse.Namespace) -> None:
     if renderer == "bradcn" and asked:
         raise BradcnError(f"render: bradcn has no {', '.join(asked)}; use --renderer lens")
     from bradcn_nb.models import load_bradcn
-    from bradcn_nb.rendering import render_photo
+    from bradcn_nb.photograph import render_photo
 
     use_threads(options.threads)
     model = None

@@ -23,7 +23,7 @@ def add(group) -> None:
 
 def report(options: argparse.Namespace) -> None:
     """Handle `report`."""
-    from bradcn_nb.report import write_report
+    from bradcn_nb.figures.curves import write_report
 
     text, path = write_report(options.run, options.out)
     print(f"{text}\n\ncurves: {path}")

@@ -65,11 +65,11 @@ def add(group) -> None:
 def run_score(options: argparse.Namespace) -> None:
     """Handle `score`."""
     from bradcn_nb.errors import WeightsError
+    from bradcn_nb.evaluation.folder_files import ScoreCache
+    from bradcn_nb.evaluation.folders import compare, first_few, score, summarise, write_scores
+    from bradcn_nb.evaluation.lpips import lpips_net
+    from bradcn_nb.evaluation.metrics import Protocol
     from bradcn_nb.files import cache_folder
-    from bradcn_nb.lpips_net import lpips_net
-    from bradcn_nb.metrics import Protocol
-    from bradcn_nb.score_files import ScoreCache
-    from bradcn_nb.scoring import compare, first_few, score, summarise, write_scores
 
     notes = []
     backbone = None if options.lpips == "none" else options.lpips

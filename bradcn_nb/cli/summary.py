@@ -29,7 +29,7 @@ def summarise(options: argparse.Namespace) -> None:
     """Handle `summary`."""
     import json
 
-    from bradcn_nb.summary import as_json, as_text, summarise
+    from bradcn_nb.experiments.costs.summary import as_json, as_text, summarise
 
     chosen = preset(options.preset)
     size = options.size or chosen.data.train_size

@@ -11,10 +11,10 @@ from PIL import Image
 
 from bradcn_nb.data.ebb import EBB_SPLITS
 from bradcn_nb.data.files import encode_depth
+from bradcn_nb.data.parallel import each
 from bradcn_nb.data.sunrgbd import SUN_SENSORS
 from bradcn_nb.errors import DataError
 from bradcn_nb.files import write_atomically
-from bradcn_nb.parallel import each
 from bradcn_nb.scenes import outdoor_scene, room_scene
 
 EBB_SEED = 1_000_000  # scene of pair N has the seed EBB_SEED + N

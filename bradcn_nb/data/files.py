@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from bradcn_nb.data.photos import MIN_SIDE, ORIENTATION, read_photo
 from bradcn_nb.errors import DataError, PhotoError
-from bradcn_nb.photos import MIN_SIDE, ORIENTATION, read_photo
 
 PICTURES = (".jpg", ".jpeg", ".png")
 

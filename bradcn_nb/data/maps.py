@@ -28,7 +28,7 @@ class MapStack:
         except (OSError, ValueError) as error:
             raise DataError(
                 f"{self.path}: no readable maps ({type(error).__name__}); make them with "
-                "`python -m bradcn_nb.experiments maps`"
+                "`python -m bradcn_nb experiments maps`"
             ) from None
 
     def __getitem__(self, number: int) -> np.ndarray:

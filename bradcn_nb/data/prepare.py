@@ -30,6 +30,7 @@ from bradcn_nb.data.files import (
     resize_nearest,
     resize_picture,
 )
+from bradcn_nb.data.parallel import each
 from bradcn_nb.data.prepared import (
     FORMAT,
     MANIFEST,
@@ -48,7 +49,6 @@ from bradcn_nb.data.sunrgbd import (
 )
 from bradcn_nb.errors import DataError
 from bradcn_nb.files import write_atomically
-from bradcn_nb.parallel import each
 
 JPEG = {"format": "JPEG", "quality": 98, "subsampling": 0}
 SAMPLES = 24  # items whose copies are made, and not kept, to tell how large all will be

@@ -14,9 +14,9 @@ from typing import Any
 from bradcn_nb.data.ebb import EBB_FOLDERS, EBB_SPLITS, numbered
 from bradcn_nb.data.files import read_picture
 from bradcn_nb.data.findings import Defect, Report, compact
+from bradcn_nb.data.parallel import each
 from bradcn_nb.data.prepared import Prepared, changed_files, read_prepared
 from bradcn_nb.errors import DataError
-from bradcn_nb.parallel import each
 
 Record = Mapping[str, Any]  # of a prepared folder's manifest; see `prepared`
 

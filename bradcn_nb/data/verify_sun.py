@@ -11,6 +11,7 @@ import numpy as np
 
 from bradcn_nb.data.files import decode_depth, read_picture, read_raw_depth
 from bradcn_nb.data.findings import Defect, Report, compact
+from bradcn_nb.data.parallel import each
 from bradcn_nb.data.splits import NYU, draw, is_nyu, leaks, scene_of
 from bradcn_nb.data.sunrgbd import (
     INTRINSICS,
@@ -30,7 +31,6 @@ from bradcn_nb.data.verify import (
     vanished,
 )
 from bradcn_nb.errors import DataError
-from bradcn_nb.parallel import each
 
 # Song et al. 2015: 1449 frames of NYUv2 and 554 of B3DO, then those of the other three sensors.
 SUN_FRAMES = {"kv1": 2003, "kv2": 3784, "realsense": 1159, "xtion": 3389}

@@ -6,14 +6,13 @@ from typing import Any
 
 import torch
 
-from bradcn_nb import baselines
-from bradcn_nb.bench import cpu_name, take_turns
+from bradcn_nb.experiments.costs.summary import count_macs
+from bradcn_nb.experiments.costs.turns import cpu_name, take_turns
 from bradcn_nb.experiments.table1 import BRADCN as OURS
 from bradcn_nb.experiments.table1 import TITLES
-from bradcn_nb.models import BRADCN
+from bradcn_nb.models import BRADCN, baselines
 from bradcn_nb.models.inference import for_inference
 from bradcn_nb.presets import preset
-from bradcn_nb.summary import count_macs
 
 ROUNDS = 15
 

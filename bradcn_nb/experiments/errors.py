@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from bradcn_nb.calibration import calibration_curve, sparsification
 from bradcn_nb.data import EBB_SPLITS, MapStack
+from bradcn_nb.evaluation.error_maps import calibration_curve, sparsification
+from bradcn_nb.evaluation.intervals import mean_interval, paired_interval
 from bradcn_nb.experiments.pooled import DIGITS, DRAWS, judged
 from bradcn_nb.experiments.rooms import CLOSEST_M
 from bradcn_nb.experiments.runs import check_data
-from bradcn_nb.metrics import mean_interval, paired_interval
 from bradcn_nb.models import BRADCN, load_depth_net
 from bradcn_nb.presets import preset
 from bradcn_nb.training.stages import sun_set

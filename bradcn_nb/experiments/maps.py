@@ -23,11 +23,11 @@ from bradcn_nb.data.maps import IDS
 from bradcn_nb.errors import DataError
 from bradcn_nb.experiments.record import weights_path
 from bradcn_nb.files import write_atomically
-from bradcn_nb.labels import weights_hash
+from bradcn_nb.lens.reference import pinhole_depth
 from bradcn_nb.models import load_bradcn, load_depth_net
+from bradcn_nb.models.weights import weights_hash
 from bradcn_nb.presets import preset
 from bradcn_nb.scenes import outdoor_scene
-from bradcn_nb.scenes.lens import pinhole_depth
 
 MADE_OF, ROOMS_MADE_OF = "made-of.json", "rooms-made-of.json"
 BATCH = 16

@@ -13,17 +13,19 @@ from tqdm import tqdm
 from bradcn_nb.data import EBB, resize_picture
 from bradcn_nb.data.bundle import EBB_SIZE
 from bradcn_nb.errors import DataError
-from bradcn_nb.evaluation import evaluate
+from bradcn_nb.evaluation.intervals import paired_interval
+from bradcn_nb.evaluation.lpips import lpips_net
+from bradcn_nb.evaluation.metrics import psnr, to_uint8
+from bradcn_nb.evaluation.test_set import evaluate
 from bradcn_nb.experiments.record import weights_path
-from bradcn_nb.labels import weights_hash
-from bradcn_nb.lpips_net import lpips_net
-from bradcn_nb.metrics import paired_interval, psnr, to_uint8
+from bradcn_nb.files import data_root
+from bradcn_nb.lens.thin_lens import coc_diameter
+from bradcn_nb.lens.upsample import upsample_bilinear, upsample_stack
 from bradcn_nb.models import BRADCN
-from bradcn_nb.optics import coc_diameter
-from bradcn_nb.presets import data_root, preset
-from bradcn_nb.rendering import net_bokeh
+from bradcn_nb.models.weights import weights_hash
+from bradcn_nb.photograph import net_bokeh
+from bradcn_nb.presets import preset
 from bradcn_nb.scenes import outdoor_scene
-from bradcn_nb.upsample import upsample_bilinear, upsample_stack
 
 FULL_SIZE_SEED, FULL_SIZE_SCENES = 3_000_000, 4  # scenes that no training and no tuning has seen
 FULL_SIZE = (8 * EBB_SIZE[0], 8 * EBB_SIZE[1])

@@ -13,14 +13,15 @@ import torch
 
 from bradcn_nb.data import EBB, resize_picture, to_tensor
 from bradcn_nb.errors import DataError
+from bradcn_nb.evaluation.metrics import psnr, val294
 from bradcn_nb.experiments.record import write_figure
 from bradcn_nb.experiments.table1 import BRADCN as OURS
 from bradcn_nb.experiments.table1 import TABLE1
 from bradcn_nb.experiments.trained import at_hand, finished
-from bradcn_nb.metrics import psnr, val294
+from bradcn_nb.figures.plots import grid
+from bradcn_nb.files import data_root
 from bradcn_nb.models import BRADCN
-from bradcn_nb.plots import grid
-from bradcn_nb.presets import data_root, preset
+from bradcn_nb.presets import preset
 
 RIVAL = "brvit-skip"  # the same Render Net, wider, without depth
 SHOWN = (OURS, RIVAL, "dmshn-skip", "stacked-dmshn-skip", "skn-skip", "dbsi")
@@ -39,7 +40,7 @@ def chosen_pairs(records: dict[str, Any]) -> list[int]:
     if not all(map(len, both)):
         raise DataError(
             f"table1 has no training of {OURS} or {RIVAL} yet: "
-            f"run `python -m bradcn_nb.experiments table1 --arms {OURS} {RIVAL}`"
+            f"run `python -m bradcn_nb experiments table1 --arms {OURS} {RIVAL}`"
         )
     order = np.argsort(both[1].mean(0) - both[0].mean(0), kind="stable")
     ids = next(iter(records.values()))["id"]  # the same for all

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from tqdm import tqdm
 
-from bradcn_nb.calibration import STEPS, Quality, quality
+from bradcn_nb.evaluation.error_maps import STEPS, Quality, quality
 
 DRAWS, BINS = 500, 10
 DIGITS = 5  # of every number

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
-from bradcn_nb.files import write_atomically
-from bradcn_nb.labels import weights_hash
-from bradcn_nb.presets import data_root
+from bradcn_nb.errors import DataError
+from bradcn_nb.files import data_root, write_atomically
+from bradcn_nb.models.weights import weights_hash
 from bradcn_nb.training.run import commit, versions
 
 
@@ -45,3 +45,23 @@ def write_figure(name: str, figure: Figure) -> Path:
     figure.savefig(data, format="jpeg", dpi=150, pil_kwargs={"quality": 80, "optimize": True})
     write_atomically(path, data.getvalue())
     return path
+
+
+def result(key: str) -> Any:
+    """Return one measured value, as `result("mini.psnr")` from `data/results/mini.json`.
+
+    `key`: the file's name, then the keys inside of it, joined by dots; in a list, a place from 0. Units
+    are those that the file's producer documents (`evaluation.evaluate`: dB for PSNR). Raises DataError
+    for an unknown key.
+    """
+    name, *inside = key.split(".")
+    path = data_root() / "results" / f"{name}.json"
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        for part in inside:
+            value = value[int(part) if isinstance(value, list) else part]
+    except OSError:
+        raise DataError(f"{path}: no such results; make them with `make results`") from None
+    except (LookupError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: holds no {'.'.join(inside)!r} ({error})") from None
+    return value

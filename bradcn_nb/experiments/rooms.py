@@ -23,10 +23,10 @@ from bradcn_nb.experiments.maps import (
     splits_of,
     write_maps,
 )
+from bradcn_nb.experiments.metrics import pack
 from bradcn_nb.experiments.runs import check_data, mini_arm
-from bradcn_nb.labels import weights_hash
-from bradcn_nb.metric_study import pack
 from bradcn_nb.models import BRADCN, load_weights
+from bradcn_nb.models.weights import weights_hash
 from bradcn_nb.presets import ALL_BUT_ADCN, Preset, Stage
 from bradcn_nb.training import train
 

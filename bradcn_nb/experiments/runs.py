@@ -12,15 +12,14 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from bradcn_nb import baselines
 from bradcn_nb.data import EBB, MapStack, resize_picture, to_tensor
 from bradcn_nb.errors import DataError
+from bradcn_nb.evaluation.metrics import Protocol, val294
 from bradcn_nb.experiments.maps import ROOMS_MADE_OF
 from bradcn_nb.experiments.record import weights_path
 from bradcn_nb.files import write_atomically
-from bradcn_nb.labels import weights_hash
-from bradcn_nb.metrics import Protocol, val294
-from bradcn_nb.models import load_bradcn, load_weights, save_weights
+from bradcn_nb.models import baselines, load_bradcn, load_weights, save_weights
+from bradcn_nb.models.weights import weights_hash
 from bradcn_nb.presets import Preset, Stage, preset
 from bradcn_nb.training import train
 from bradcn_nb.training.run import commit
@@ -198,7 +197,7 @@ def check_data(data: Path) -> tuple[Path, Path]:
     ebb, maps = data / "mini-ebb", data / "maps"
     for path, command in (
         (ebb, "make runs/data/.made"),
-        (maps / ROOMS_MADE_OF, "python -m bradcn_nb.experiments maps"),
+        (maps / ROOMS_MADE_OF, "python -m bradcn_nb experiments maps"),
     ):
         if not path.exists():
             raise DataError(f"{path}: is not there; make it with `{command}`")

@@ -5,10 +5,10 @@ as BRADCN to within 20 % (ledger id "baseline-widths"); DBSI's depth net is fine
 BRADCN does (ledger id "baseline-skip"): without it, a comparison would mostly measure that.
 """
 
-from bradcn_nb import baselines
 from bradcn_nb.experiments import table2
 from bradcn_nb.experiments.runs import mini_arm
 from bradcn_nb.experiments.tables import Table, two_phases
+from bradcn_nb.models import baselines
 from bradcn_nb.presets import Preset
 
 BRADCN = "bradcn"

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from bradcn_nb.errors import BradcnError
+from bradcn_nb.evaluation.intervals import comparisons
+from bradcn_nb.evaluation.metrics import Protocol
 from bradcn_nb.experiments.record import provenance, write_result
 from bradcn_nb.experiments.runs import Task, check_data, run_all
-from bradcn_nb.experiments.statistics import comparisons
-from bradcn_nb.metrics import Protocol
-from bradcn_nb.presets import Preset, Stage, data_root
+from bradcn_nb.files import data_root
+from bradcn_nb.presets import Preset, Stage
 
 L1_EPOCHS, MS_SSIM_EPOCHS = 1, 1  # of 3300 pairs, batch 4: 825 steps each, 5 minutes on one core
 RATE, BATCH = 5e-4, 4

@@ -3,10 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+from bradcn_nb.files import data_root
 from bradcn_nb.models.bradcn import BRADCN
 from bradcn_nb.models.depth_net import DepthNet
 from bradcn_nb.models.weights import load_weights, model_config, read_metadata
-from bradcn_nb.presets import data_root, preset
+from bradcn_nb.presets import preset
 
 HOW_MAPS_ARE_USED = ("branches", "error_use", "error_kind")
 

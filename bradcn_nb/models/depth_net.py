@@ -46,13 +46,13 @@ class DepthNet(HubNet):
         and shapes, so only you can tell. Raises WeightsError for any other file. What was found and
         ignored: `models.pretrained.load_dpt`. Source: Ranftl et al. (2021).
         """
-        from bradcn_nb.models.pretrained import load_dpt
+        from bradcn_nb.models.official import load_dpt
 
         return load_dpt(path, kind)[0]
 
     def to_dpt(self) -> dict[str, Tensor]:
         """Return the weights under DPT's names, for its own code; raises WeightsError unless full-size."""
-        from bradcn_nb.models.pretrained import to_official
+        from bradcn_nb.models.official import to_official
 
         return to_official(self)
 

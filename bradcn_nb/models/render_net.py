@@ -46,13 +46,13 @@ class RenderNet(HubNet):
         Raises WeightsError for any other file. What was found and ignored:
         `models.pretrained.load_brvit`. Source: Nagasubramaniam and Younes (2022).
         """
-        from bradcn_nb.models.pretrained import load_brvit
+        from bradcn_nb.models.official import load_brvit
 
         return load_brvit(path)[0]
 
     def to_dpt(self) -> dict[str, Tensor]:
         """Return the weights under BRViT's names, for its code; raises WeightsError unless full-size."""
-        from bradcn_nb.models.pretrained import to_official
+        from bradcn_nb.models.official import to_official
 
         return to_official(self)
 

@@ -1,5 +1,6 @@
 """Weights on disk: safetensors files that say which net and preset they belong to."""
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, fields, is_dataclass
@@ -132,3 +133,23 @@ def load_weights(path: str | Path, module: nn.Module, preset_name: str) -> dict[
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+def weights_hash(source: str | Path | nn.Module) -> str:
+    """sha256 that names weights: of a safetensors file's bytes, or of a net's state dict.
+
+    A file and the net read from it have different hashes; compare like with like.
+    Raises WeightsError if the file is missing.
+    """
+    if isinstance(source, nn.Module):
+        digest = hashlib.sha256()
+        for name, tensor in sorted(source.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            flat = tensor.detach().cpu().contiguous().reshape(-1)
+            digest.update(flat.view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+    try:
+        with open(source, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{source}: cannot be read ({error.strerror}); name a file") from None

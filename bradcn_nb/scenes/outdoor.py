@@ -6,8 +6,8 @@ The camera is EBB!'s: 50 mm at f/1.8 before a 14.9 mm high sensor, focused on a 
 
 import numpy as np
 
+from bradcn_nb.lens.reference import Layer
 from bradcn_nb.scenes import sprites
-from bradcn_nb.scenes.lens import Layer
 from bradcn_nb.scenes.painter import (
     CAMERA,
     FOCAL,

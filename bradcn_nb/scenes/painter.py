@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bradcn_nb.optics import Camera
+from bradcn_nb.lens.reference import Layer
+from bradcn_nb.lens.thin_lens import Camera
 from bradcn_nb.scenes import sketch, sprites
-from bradcn_nb.scenes.lens import Layer
 from bradcn_nb.scenes.sketch import BROWNS, GREENS, GREYS, WALLS, Generator, jitter, linear, pick
 from bradcn_nb.scenes.surfaces import UNIT_SQUARE, Surface, View, draw
 from bradcn_nb.scenes.textures import Pyramid, material, noise, photograph, pyramid

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from bradcn_nb.optics import Camera, linear_to_srgb
+from bradcn_nb.lens.thin_lens import Camera, linear_to_srgb
 from bradcn_nb.scenes import sketch
 from bradcn_nb.scenes.furniture import FURNITURE, WOODS, Room, floor_shadow
 from bradcn_nb.scenes.sketch import ACCENTS, BROWNS, GREYS, WALLS, Generator, jitter, linear, pick

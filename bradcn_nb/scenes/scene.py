@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bradcn_nb.optics import Camera, linear_to_srgb
-from bradcn_nb.scenes.lens import Layer, composite, lens_view, pinhole_depth
+from bradcn_nb.lens.reference import Layer, composite, lens_view, pinhole_depth
+from bradcn_nb.lens.thin_lens import Camera, linear_to_srgb
 from bradcn_nb.scenes.surfaces import View
 
 Recipe = Callable[[np.random.Generator, View], list[Layer]]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from bradcn_nb.optics import srgb_to_linear
+from bradcn_nb.lens.thin_lens import srgb_to_linear
 from bradcn_nb.scenes.textures import Pyramid, noise, photograph, pyramid
 
 Colour = Sequence[float]

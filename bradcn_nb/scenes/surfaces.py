@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from bradcn_nb.scenes.lens import Layer
+from bradcn_nb.lens.reference import Layer
 from bradcn_nb.scenes.textures import Pyramid
 
 NEAR_M = 0.12

@@ -12,7 +12,7 @@ import numpy as np
 import skimage.data
 import sklearn.datasets
 
-from bradcn_nb.optics import srgb_to_linear
+from bradcn_nb.lens.thin_lens import srgb_to_linear
 
 SIZE = 512
 Pyramid = tuple[np.ndarray, ...]

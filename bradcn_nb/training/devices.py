@@ -1,11 +1,12 @@
 """Where a run computes: one device or several, in which precision, and how much memory it takes."""
 
+import ctypes
 import os
 import warnings
 
 import psutil
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType
 
@@ -64,3 +65,32 @@ def memory_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return psutil.Process().memory_info().rss
+
+
+def processes() -> PartialState:
+    """The processes that `accelerate launch` or `torchrun` started, gloo's where there is no GPU.
+
+    Accelerate by itself takes processes on a CPU for strangers to each other unless told to use it.
+    """
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return PartialState(cpu=several and not torch.cuda.is_available())
+
+
+M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
+
+
+BLOCK = 1 << 20
+
+
+def return_freed_blocks() -> bool:
+    """Let glibc give each freed block of 1 MiB or more back to the system at once; say if it does.
+
+    Left alone, glibc raises that limit to 32 MiB as it goes and keeps smaller blocks, whose gaps fit
+    no later tensor: a training step with checkpointing then holds a gigabyte that nobody uses. The
+    price is a system call for every such tensor, so this is for large nets. Elsewhere than on
+    glibc, nothing happens. Source: mallopt(3).
+    """
+    try:
+        return ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, BLOCK) == 1
+    except (AttributeError, OSError, TypeError):  # another C library
+        return False

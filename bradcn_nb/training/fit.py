@@ -10,9 +10,9 @@ from accelerate import Accelerator
 from accelerate.utils import send_to_device, set_seed
 from torch.utils.data import DataLoader
 
-from bradcn_nb import losses
 from bradcn_nb.errors import BradcnError, RunError
 from bradcn_nb.training import checkpoint as ckpt
+from bradcn_nb.training import losses
 from bradcn_nb.training.devices import is_lost_peer, memory_bytes
 from bradcn_nb.training.log import Board, Log, Row, save_strip, strip_of
 from bradcn_nb.training.screen import Screen

@@ -15,11 +15,10 @@ from accelerate.utils import broadcast_object_list, set_seed
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bradcn_nb.errors import BradcnError
-from bradcn_nb.memory import return_freed_blocks
 from bradcn_nb.models import save_weights
 from bradcn_nb.presets import Preset
 from bradcn_nb.training import checkpoint as ckpt
-from bradcn_nb.training.devices import make_accelerator
+from bradcn_nb.training.devices import make_accelerator, return_freed_blocks
 from bradcn_nb.training.fit import Fit
 from bradcn_nb.training.run import open_run, provenance
 from bradcn_nb.training.stages import (

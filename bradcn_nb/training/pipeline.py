@@ -4,12 +4,12 @@ import shutil
 from pathlib import Path
 
 from bradcn_nb.errors import RunError
-from bradcn_nb.labels import make_labels, processes
 from bradcn_nb.models import DepthNet, load_weights
 from bradcn_nb.models.inference import for_inference
 from bradcn_nb.presets import Preset
 from bradcn_nb.training.checkpoint import file_digest, replacing
-from bradcn_nb.training.devices import make_accelerator
+from bradcn_nb.training.devices import make_accelerator, processes
+from bradcn_nb.training.labels import make_labels
 from bradcn_nb.training.loop import in_main, train
 from bradcn_nb.training.run import move_aside
 from bradcn_nb.training.stages import earlier_weights, run_labels, sun_set

@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import Dataset, Subset
 
-from bradcn_nb import baselines
 from bradcn_nb.data import EBB, SUNRGBD, MappedEBB, Scenes
 from bradcn_nb.errors import DataError, RunError
-from bradcn_nb.labels import LabelSet
-from bradcn_nb.models import ADCN, BRADCN, DepthNet, load_weights
-from bradcn_nb.presets import Preset, Stage, data_root
+from bradcn_nb.files import data_root
+from bradcn_nb.models import ADCN, BRADCN, DepthNet, baselines, load_weights
+from bradcn_nb.presets import Preset, Stage
 from bradcn_nb.training.devices import net_of
+from bradcn_nb.training.labels import LabelSet
 
 # Far from the seeds of the bundled sets, whose pictures stage 0 never sees.
 STAGE0_FIRST_SEED = 10_000_000

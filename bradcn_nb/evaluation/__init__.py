@@ -1,0 +1,1 @@
+"""Judging: metrics, intervals, the protocol on a test set and on folders of other people's pictures."""

@@ -1,0 +1,124 @@
+"""Judging a model on a test set by the protocol `val294` (Sections IV-C and IV-F)."""
+
+import inspect
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from bradcn_nb.data import EBB, resize_picture, to_tensor
+from bradcn_nb.errors import DataError, WeightsError
+from bradcn_nb.evaluation.intervals import mean_interval, paired_interval
+from bradcn_nb.evaluation.lpips import lpips_net
+from bradcn_nb.evaluation.metrics import PSNR_CAP, Protocol, val294
+
+REFERENCES = ("input", "input_half", "render_only")
+
+
+def _candidates(
+    model: nn.Module, image: np.ndarray, train_size: tuple[int, int], device: torch.device
+) -> dict[str, np.ndarray]:
+    """Name ("" is the model) -> uint8 picture at the native size of `image`, uint8 (H, W, 3)."""
+    height, width = image.shape[:2]
+    small = to_tensor(resize_picture(image, train_size))[None].to(device)
+    pictures = {
+        "": val294(model(small).bokeh, height, width),
+        "input": image,
+        "input_half": val294(small, height, width),
+    }
+    if _has_branches(model):
+        pictures["render_only"] = val294(model(small, branches=()).bokeh, height, width)
+    return pictures
+
+
+def _has_branches(model: nn.Module) -> bool:
+    """Return whether a model's branches can be turned off, as BRADCN's can and no baseline's."""
+    return "branches" in inspect.signature(model.forward).parameters
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    dataset: EBB,
+    train_size: tuple[int, int],
+    *,
+    preset: str,
+    weights_hash: str,
+    seed: int = 0,
+    images: bool = False,
+    lpips: bool = False,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Judge a BRADCN or a baseline on pairs of native size; the result is plain JSON.
+
+    Each picture is brought to `train_size` (h, w) by area averaging, rendered, and resized to its
+    own size again by bilinear interpolation; PSNR (dB) and SSIM are scikit-image's on uint8.
+    Beside the means `psnr` and `ssim` over the `n` pictures stand, as `psnr_*` and `ssim_*`, those
+    of `input` (the picture itself), `input_half` (the picture through the same resizing, no net)
+    and, of a BRADCN, `render_only` (the same weights with the depth and error branches off).
+    `differences` holds, per metric and reference, the mean of model minus reference with its paired
+    bootstrap 95 % interval (`low`, `high`), drawn with `seed`. `images=True` adds the values of every
+    picture. PSNR above 100 dB counts as 100 (identical pictures have infinity). `intervals` holds the
+    model's means again with the bootstrap interval of the mean. `lpips=True` adds LPIPS v0.1 with
+    AlexNet to all of this; where its weights are missing, `lpips_missing` says why instead.
+    Source: Sections IV-C, IV-F; BRViT and DMSHN. Raises DataError if the data set is not at its
+    native size or a picture is damaged, SizeError if `train_size` does not suit the model or a
+    picture is below 7 pixels, BradcnError if the model gives NaN.
+    """
+    if dataset.size is not None:
+        raise DataError(f"{dataset.root}: judge at the native size; open the data set without size")
+    protocol, missing = _with_lpips() if lpips else (Protocol(backbone=None), {})
+    references = [r for r in REFERENCES if r != "render_only" or _has_branches(model)]
+    metrics, names = protocol.metrics, ("", *references)
+    values: dict[str, list[float]] = {_key(m, name): [] for m in metrics for name in names}
+    ids = []
+    device = next(model.parameters(), torch.empty(0)).device
+    was_training = model.training
+    model.eval()
+    try:
+        for index in tqdm(range(len(dataset)), desc="evaluate", disable=not progress):
+            item = dataset.read(index)
+            ids.append(item["id"])
+            for name, picture in _candidates(model, item["image"], train_size, device).items():
+                for metric, value in protocol.measure(item["bokeh"], picture, device).items():
+                    values[_key(metric, name)].append(value)
+    finally:
+        model.train(was_training)
+    result: dict[str, Any] = {
+        "protocol": "val294",
+        "preset": preset,
+        "weights_sha256": weights_hash,
+        "train_size": list(train_size),
+        "split": dataset.split,
+        "n": len(ids),
+        **{key: float(np.mean(list_)) for key, list_ in values.items()},
+        **missing,
+        "intervals": {metric: mean_interval(values[metric], seed)._asdict() for metric in metrics},
+        "differences": {
+            metric: {
+                name: paired_interval(values[metric], values[_key(metric, name)], seed)._asdict()
+                for name in references
+            }
+            for metric in metrics
+        },
+        "bootstrap_seed": seed,
+        "psnr_cap_db": PSNR_CAP,
+    }
+    if images:
+        result["images"] = {"id": ids, **values}
+    return result
+
+
+def _with_lpips() -> tuple[Protocol, dict[str, str]]:
+    """The protocol with LPIPS, or without it and the reason, to be written down."""
+    try:
+        lpips_net("alex")
+    except WeightsError as error:
+        return Protocol(backbone=None), {"lpips_missing": str(error)}
+    return Protocol(), {}
+
+
+def _key(metric: str, name: str) -> str:
+    return f"{metric}_{name}" if name else metric

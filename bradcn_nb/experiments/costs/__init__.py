@@ -1,0 +1,1 @@
+"""What the nets cost: parameters, MACs, time and memory, counted and measured."""
