@@ -10,6 +10,7 @@ import pytest
 from safetensors import SafetensorError, safe_open
 from test_resume import run_stage, tensors, tiny_preset, write_ebb, write_nets
 
+from bradcn_nb import files
 from bradcn_nb.errors import RunError
 from bradcn_nb.training import checkpoint, log, loop
 
@@ -56,11 +57,11 @@ def full_after_a_part(_tensors, path, **_):
 # A run has 10 steps, a checkpoint every 2, and reports (log) every 2 and at the epochs' ends, 5 and 10.
 FAILURES = {
     "checkpoint": (checkpoint, "save_file", 3, full_after_a_part, "checkpoint.safetensors", 4),
-    "checkpoint's name": (checkpoint, "sync_replace", 4, full, "checkpoint.safetensors", 4),
+    "checkpoint's name": (files, "sync_replace", 5, full, "checkpoint.safetensors", 4),
     "log": (log.Log, "_write", 4, full, "log.csv", 4),
     "strip": (log, "write_atomically", 2, full, "epoch-002.png", 8),
     "weights": (loop, "save_weights", 1, full, "bradcn.safetensors", 10),
-    "the end's record": (checkpoint, "sync_replace", 7, full, "done.json", 10),
+    "the end's record": (files, "sync_replace", 10, full, "done.json", 10),
 }
 
 

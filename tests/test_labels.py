@@ -17,6 +17,7 @@ from bradcn_nb import data
 from bradcn_nb.errors import BradcnError, DataError, WeightsError
 from bradcn_nb.files import data_root
 from bradcn_nb.models import DepthNet, load_depth_net
+from bradcn_nb.models.weights import weights_hash
 from bradcn_nb.presets import preset
 from bradcn_nb.training import label_files, labels
 
@@ -392,9 +393,9 @@ def test_flips_move_picture_label_and_mask_together(sun, tmp_path):
 def test_weights_hash_names_files_and_nets(tmp_path):
     path = tmp_path / "w.safetensors"
     path.write_bytes(b"abc")
-    assert labels.weights_hash(path) == hashlib.sha256(b"abc").hexdigest()
-    assert labels.weights_hash(Depth()) == labels.weights_hash(Depth())
-    assert labels.weights_hash(Depth()) != labels.weights_hash(Depth((1.0, 2.5, 3.0001)))
-    assert len(labels.weights_hash(nn.BatchNorm2d(2))) == 64  # scalar buffers too
+    assert weights_hash(path) == hashlib.sha256(b"abc").hexdigest()
+    assert weights_hash(Depth()) == weights_hash(Depth())
+    assert weights_hash(Depth()) != weights_hash(Depth((1.0, 2.5, 3.0001)))
+    assert len(weights_hash(nn.BatchNorm2d(2))) == 64  # scalar buffers too
     with pytest.raises(WeightsError, match="nowhere"):
-        labels.weights_hash(tmp_path / "nowhere")
+        weights_hash(tmp_path / "nowhere")

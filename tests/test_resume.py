@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
+from bradcn_nb import files
 from bradcn_nb.models import ADCN, DepthNet, save_weights
 from bradcn_nb.presets import Preset, preset
-from bradcn_nb.training import checkpoint, fit, loop
+from bradcn_nb.training import fit, loop
 
 SIZE = (32, 48)
 
@@ -99,7 +100,7 @@ def die_at_step(step: int, how: signal.Signals) -> None:
 
 def die_in_write(number: int) -> None:
     """Make this process kill itself in its `number`-th checkpoint, before the file has its name."""
-    replace, calls = checkpoint.sync_replace, []
+    replace, calls = files.sync_replace, []
 
     def deadly(temporary, target):
         if target.name == "checkpoint.safetensors":
@@ -108,7 +109,7 @@ def die_in_write(number: int) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
         replace(temporary, target)
 
-    checkpoint.sync_replace = deadly
+    files.sync_replace = deadly
 
 
 def run_and_die(root: Path, run_dir: Path, death: str) -> None:

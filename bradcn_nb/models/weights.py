@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from bradcn_nb.errors import WeightsError
+from bradcn_nb.files import file_digest, replacing
 from bradcn_nb.presets import ModelConfig
 
 FORMAT = "bradcn-weights-2"
@@ -28,20 +28,14 @@ def save_weights(
     configuration `module.cfg` and the preset. `half` stores 16-bit floats, which halves the file;
     they are read back as the net's own type.
     """
-    path = Path(path)
     tensors = {
         name: tensor.detach().cpu().to(torch.float16 if half else tensor.dtype).contiguous()
         for name, tensor in module.state_dict().items()
     }
     about = {**metadata, "format": FORMAT, "net": type(module).__name__, "preset": preset_name}
     about["model"] = json.dumps(asdict(module.cfg))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         save_file(tensors, temporary, metadata=about)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -149,7 +143,6 @@ def weights_hash(source: str | Path | nn.Module) -> str:
             digest.update(flat.view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
     try:
-        with open(source, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(source)
     except OSError as error:
         raise WeightsError(f"{source}: cannot be read ({error.strerror}); name a file") from None

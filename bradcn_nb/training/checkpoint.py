@@ -5,9 +5,7 @@ No random state is stored, because none is carried from step to step: order, fli
 every step are functions of (seed, stage, epoch, step) alone, so a resumed run meets the same numbers.
 """
 
-import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from safetensors.torch import save_file
 from torch.optim.swa_utils import AveragedModel
 
 from bradcn_nb.errors import RunError
+from bradcn_nb.files import replacing
 
 
 @contextmanager
@@ -34,31 +33,16 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def sync_replace(temporary: Path, target: Path) -> None:
-    """Flush `temporary` to the disk and rename it to `target`, which is whole at every moment."""
-    with open(temporary, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, target)
-
-
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """Give a name beside `target` to write to; it becomes `target` at the end, or goes away.
-
-    Raises RunError, and leaves `target` as it was, when the disk is full or cannot be written.
-    """
-    temporary = target.with_name(target.name + ".tmp")
-    with writing(target):
-        try:
-            yield temporary
-            sync_replace(temporary, target)
-        finally:  # half a file would keep the room that is needed
-            temporary.unlink(missing_ok=True)
+def replacing_run_file(target: Path) -> Iterator[Path]:
+    """`files.replacing` of a run's file, whose errors are RunErrors; what was there then stays."""
+    with writing(target), replacing(target) as temporary:
+        yield temporary
 
 
 def write_json(path: Path, value: dict) -> None:
     """Write `value` as JSON to `path`, atomically; RunError if that fails."""
-    with replacing(path) as temporary:
+    with replacing_run_file(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
@@ -71,12 +55,6 @@ def read_json(path: Path) -> dict:
             f"{path}: cannot be read ({type(error).__name__}); use another run directory or"
             " --resume fresh"
         ) from error
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass
@@ -108,7 +86,7 @@ def write_checkpoint(path: Path, state: State, progress: dict) -> None:
         tensors |= {f"ema/{name}": tensor for name, tensor in state.ema.state_dict().items()}
     if state.scaler is not None:
         about["scaler"] = json.dumps(state.scaler.state_dict())
-    with replacing(path) as temporary:
+    with replacing_run_file(path) as temporary:
         save_file(
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
             temporary,

@@ -15,6 +15,7 @@ from accelerate.utils import broadcast_object_list, set_seed
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bradcn_nb.errors import BradcnError
+from bradcn_nb.files import file_digest
 from bradcn_nb.models import save_weights
 from bradcn_nb.presets import Preset
 from bradcn_nb.training import checkpoint as ckpt
@@ -85,7 +86,7 @@ def train(
     accelerator = make_accelerator(recipe.precision)
     set_seed(preset.seed * LARGE + preset.stages.index(stage))
     net = make_net(preset, stage, nets)
-    digests = {name: ckpt.file_digest(path) for name, path in sorted(nets.items())}
+    digests = {name: file_digest(path) for name, path in sorted(nets.items())}
     labels = run_labels(run_dir, digests["depth"]) if "depth" in digests else run_dir / "labels"
     folders = {"labels": labels} | {name: path for name, path in (data or {}).items() if path}
     sources = Sources(**{name: Path(path) for name, path in folders.items()})
@@ -127,13 +128,13 @@ def train(
     Fit(job, accelerator, model, state).run()
 
     def finish() -> None:
-        extra = provenance(preset, stage, steps, config, ckpt.file_digest(folder / "log.csv"))
+        extra = provenance(preset, stage, steps, config, file_digest(folder / "log.csv"))
         with ckpt.writing(final):
             if ema is not None:
                 mean = final.with_name(f"{stage.net}-ema.safetensors")
                 save_weights(ema.module, mean, preset.name, **extra)
             save_weights(net, final, preset.name, **extra)
-        ckpt.write_json(folder / "done.json", {"steps": steps, "weights": ckpt.file_digest(final)})
+        ckpt.write_json(folder / "done.json", {"steps": steps, "weights": file_digest(final)})
 
     in_main(accelerator, finish)
     return final
@@ -156,4 +157,4 @@ def _is_done(record: Path, final: Path) -> bool:
     """Whether a stage has ended and its weights are still those that it ended with."""
     if not (record.is_file() and final.is_file()):
         return False
-    return ckpt.read_json(record).get("weights") == ckpt.file_digest(final)
+    return ckpt.read_json(record).get("weights") == file_digest(final)

@@ -4,10 +4,11 @@ import shutil
 from pathlib import Path
 
 from bradcn_nb.errors import RunError
+from bradcn_nb.files import file_digest
 from bradcn_nb.models import DepthNet, load_weights
 from bradcn_nb.models.inference import for_inference
 from bradcn_nb.presets import Preset
-from bradcn_nb.training.checkpoint import file_digest, replacing
+from bradcn_nb.training.checkpoint import replacing_run_file
 from bradcn_nb.training.devices import make_accelerator, processes
 from bradcn_nb.training.labels import make_labels
 from bradcn_nb.training.loop import in_main, train
@@ -79,7 +80,7 @@ def train_all(preset: Preset, run_dir: Path | str, **options) -> Path:
     final = run_dir / "bradcn.safetensors"
 
     def copy() -> None:
-        with replacing(final) as temporary:
+        with replacing_run_file(final) as temporary:
             shutil.copyfile(file, temporary)
 
     in_main(accelerator, copy)
