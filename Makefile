@@ -29,12 +29,13 @@ FETCH_LPIPS = $(PY) -m bradcn_nb lpips-weights >/dev/null 2>&1 || { rm -rf $(LPI
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help environment lpips book test lint unit notebooks browser html data weights results experiments check-numbers refresh format clean clean-all
+.PHONY: help environment lpips book test lint unit notebooks browser html data weights results experiments check-numbers refresh prose format clean clean-all
 
 help:
 	@echo "make book         the environment, then the rendered book in book/_build/html"
 	@echo "make test         the environment, then everything that CI runs"
 	@echo "make refresh      execute the chapters again (one: make refresh NB=01_bokeh_and_the_thin_lens)"
+	@echo "make prose        bring a chapter's changed text over to its notebook, executing nothing"
 	@echo "make lpips        fetch the nets inside of LPIPS (64 MB), if the environment came without them"
 	@echo "make data         make the bundled mini-EBB and mini-SUN again (same bytes)"
 	@echo "make weights      train the bundled mini weights again (hours; resumes where it stopped)"
@@ -70,6 +71,7 @@ book: html
 lint: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(VENV)/bin/lint-imports --no-logo --no-cache
 
 check-numbers: $(STAMP)
 	$(PY) book/check_numbers.py
@@ -110,6 +112,9 @@ experiments: runs/data/.made
 
 refresh: $(STAMP)
 	$(PY) book/refresh.py $(NB)
+
+prose: $(STAMP)
+	$(PY) book/refresh.py --prose $(NB)
 
 format: $(STAMP)
 	$(PY) -m ruff check --fix .

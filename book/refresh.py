@@ -2,6 +2,7 @@
 
     python book/refresh.py                    # all chapters
     python book/refresh.py 05_render_net      # one
+    python book/refresh.py --prose            # only bring changed text over: nothing is executed
     python book/refresh.py --check            # only say which notebooks are behind their .py
 
 People edit the .py; the .ipynb is what Colab opens, Jupyter Book renders and nbval verifies.
@@ -17,6 +18,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 import yaml
+from jupytext.combine import combine_inputs_with_outputs
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
@@ -102,10 +104,27 @@ def refresh(script: Path) -> None:
     print(f"{script.stem}: {len(notebook.cells)} cells, {time.perf_counter() - start:.0f} s")
 
 
+def update_prose(script: Path) -> bool:
+    """Bring a chapter's text over to its notebook, outputs as they are; False if code differs, too."""
+    path = script.with_suffix(".ipynb")
+    made, wanted = nbformat.read(path, as_version=4), with_badge(script)
+
+    def code(notebook: NotebookNode) -> list[str]:
+        return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+    if code(made) != code(wanted):
+        return False
+    updated = tidy(combine_inputs_with_outputs(wanted, made), script.stem)
+    jupytext.write(updated, script, fmt="py:percent")
+    nbformat.write(updated, path)
+    return True
+
+
 def main() -> int:
     """Refresh or check the chapters that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("chapters", nargs="*", help="names without ending; none means all")
+    parser.add_argument("--prose", action="store_true", help="run nothing, bring text over")
     parser.add_argument("--check", action="store_true", help="run nothing, list what is behind")
     arguments = parser.parse_args()
     known = {script.stem: script for script in sorted(BOOK.glob("[0-9]*.py"))}
@@ -117,6 +136,11 @@ def main() -> int:
         for stem in behind:
             print(f"{stem}.ipynb is behind {stem}.py: make refresh NB={stem}")
         return bool(behind)
+    if arguments.prose:
+        changed = [script.stem for script in scripts if not update_prose(script)]
+        for stem in changed:
+            print(f"{stem}: its code changed, too: make refresh NB={stem}")
+        return bool(changed)
     # As in the Makefile and in conftest.py: a chapter's printed digits must not depend on
     # how many threads added them up.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

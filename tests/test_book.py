@@ -1,6 +1,7 @@
 """The book's sources hang together: contents, pairs, badges, metadata, alt text. Builds nothing."""
 
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -42,6 +43,26 @@ def test_every_chapter_is_in_the_contents_and_has_both_files() -> None:
 @every_notebook
 def test_the_notebook_has_the_cells_of_its_script(path: Path) -> None:
     assert refresh.is_current(path.with_suffix(".py")), f"make refresh NB={path.stem}"
+
+
+def test_text_is_brought_over_without_running_anything(tmp_path: Path, monkeypatch) -> None:
+    for end in (".py", ".ipynb"):
+        shutil.copy(BOOK / f"01_bokeh_and_the_thin_lens{end}", tmp_path)
+    script = tmp_path / "01_bokeh_and_the_thin_lens.py"
+    notebook = script.with_suffix(".ipynb")
+    monkeypatch.setattr(refresh, "NotebookClient", None)
+    text, before = script.read_text("utf-8"), nbformat.read(notebook, 4)
+    for cell, sourced in zip(before.cells, jupytext.read(script).cells, strict=True):
+        cell.source = sourced.source  # whether the pair in the book is up to date is another test
+    nbformat.write(before, notebook)
+    script.write_text(text + "\n# %% [markdown]\n# One more sentence.\n", "utf-8")
+    assert refresh.update_prose(script)
+    after = nbformat.read(notebook, 4)
+    assert after.cells[-1].source == "One more sentence."
+    assert after.cells[:-1] == before.cells and refresh.is_current(script)
+    script.write_text(text + "\n# %%\nprint(1)\n", "utf-8")
+    kept = notebook.read_bytes()
+    assert not refresh.update_prose(script) and notebook.read_bytes() == kept
 
 
 @every_notebook
