@@ -37,14 +37,16 @@ class ModelConfig:
     depth_shift: float
     adcn_widths: tuple[int, ...]  # of the U-Net's levels, fine to coarse
     depth_kind: str = "metric"  # "relative": MiDaS weights, inverse depth without a unit
-    branches: tuple[str, ...] = ("depth", "error")  # the sums that are made: Eq. 1, Eq. 3
-    error_use: str = "add"  # Eq. 3; "gate": De closes the depth's branch, ledger "error-gate"
-    error_kind: str = "absolute"  # Eq. 2; "signed": Dgt - Do, ledger "signed-error"
 
     @property
     def stride(self) -> int:
         """What height and width of every input must be a multiple of."""
         return self.strides[-1]
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens the stored position embedding is for, the class token included."""
+        return 1 + self.pos_grid[0] * self.pos_grid[1]
 
 
 @dataclass(frozen=True)
@@ -179,14 +181,14 @@ _MINI_MODEL = ModelConfig(
 )
 
 # Sections IV-B and IV-F. Adam, its betas and the losses' weights are in the ledger.
-_PAPER_STAGES = (
+PAPER_STAGES = (
     Stage("stage1", "adcn", "labels", epochs=50, lr=1e-4, batch=1),
     Stage("stage2a", "bradcn", "ebb", epochs=30, lr=5e-5, batch=1, frozen=("adcn",)),
     Stage("stage2b", "bradcn", "ebb", epochs=30, lr=5e-5, batch=1, ms_ssim=1.0, frozen=("adcn",)),
 )
 
 # Stage 0 stands in for the pretrained DPT, which has no such size (ledger "stage0").
-_MINI_STAGES = (
+MINI_STAGES = (
     Stage("stage0", "depth", "scenes", 16, 5e-4, 8, samples_per_epoch=2000, schedule="cosine"),
     Stage("stage1", "adcn", "labels", 30, 5e-4, 4, schedule="cosine"),
     Stage("stage2a", "bradcn", "ebb", 12, 5e-4, 4, frozen=("adcn",), schedule="cosine"),
@@ -198,13 +200,13 @@ PRESETS: dict[str, Preset] = {
         name="mini",
         model=_MINI_MODEL,
         data=DataConfig("mini-ebb", "mini-sun", (64, 96), 2, sun_counts=(300, 60), clip_m=8.0),
-        stages=_MINI_STAGES,
+        stages=MINI_STAGES,
     ),
     "colab": Preset(
         name="colab",
         model=_FULL_MODEL,
         data=DataConfig(None, None, (256, 384), 1, sun_counts=(6545, 700), clip_m=8.0),
-        stages=_PAPER_STAGES,
+        stages=PAPER_STAGES,
     ),
     "paper": Preset(
         name="paper",
@@ -217,7 +219,7 @@ PRESETS: dict[str, Preset] = {
             sun_counts=(6545, 700),  # Section IV-A
             clip_m=8.0,  # SUN RGB-D's own toolbox clips there
         ),
-        stages=_PAPER_STAGES,
+        stages=PAPER_STAGES,
     ),
 }
 
@@ -234,18 +236,3 @@ def preset(name: str) -> Preset:
     if name not in PRESETS:
         raise BradcnError(f"unknown preset {name!r}: choose one of {', '.join(PRESETS)}")
     return PRESETS[name]
-
-
-def with_signed_error(chosen: Preset) -> Preset:
-    """Return the preset with an ADCN that says which way depth is wrong (ledger id "signed-error").
-
-    It sees the picture and Do, and learns De = Dgt - Do. Its stage 1 runs the frozen depth net beside
-    it, on SUN RGB-D itself: no label files.
-    """
-    stages = tuple(
-        replace(stage, net="bradcn", data="sun", frozen=ALL_BUT_ADCN)
-        if stage.net == "adcn"
-        else stage
-        for stage in chosen.stages
-    )
-    return replace(chosen, model=replace(chosen.model, error_kind="signed"), stages=stages)

@@ -1,11 +1,9 @@
 """The protocol val294 from files to JSON, with models whose result is known beforehand."""
 
 import json
-from typing import NamedTuple
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
@@ -16,25 +14,33 @@ from bradcn_nb.errors import BradcnError, DataError, WeightsError
 from bradcn_nb.evaluation.lpips import lpips_net
 from bradcn_nb.evaluation.metrics import lpips
 from bradcn_nb.evaluation.test_set import evaluate
+from bradcn_nb.models import BRADCN, BRADCNOutput
 
 SIZE = (16, 24)
 
 
-class Output(NamedTuple):
-    bokeh: torch.Tensor
+class Brighter(nn.Module):
+    """Brightens by `amount`; 0 gives its input."""
+
+    def __init__(self, amount):
+        super().__init__()
+        self.amount = amount
+
+    def forward(self, image):
+        return image + self.amount
 
 
-class Fake(nn.Module):
-    """Brightens by `full` with its branches on and by `alone` with them off; 0 gives its input."""
+class Fake(BRADCN):
+    """Brightens by `full`, and its Render Net alone by `alone`."""
 
     def __init__(self, full=0.0, alone=0.1):
-        super().__init__()
-        self.full, self.alone, self.shapes = full, alone, set()
+        nn.Module.__init__(self)
+        self.whole, self.render_net, self.shapes = Brighter(full), Brighter(alone), set()
 
-    def forward(self, image, branches=("depth", "error")):
+    def forward(self, image):
         assert not self.training
         self.shapes.add(tuple(image.shape))
-        return Output(image + (self.full if branches else self.alone))
+        return BRADCNOutput(self.whole(image), None, None)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from bradcn_nb.data import MappedEBB, MapStack
 from bradcn_nb.errors import BradcnError, DataError, WeightsError
 from bradcn_nb.evaluation.intervals import crossed_interval, paired_interval
 from bradcn_nb.evaluation.lpips import lpips_net
-from bradcn_nb.experiments import cost, maps, rooms, runs, table1, table2
+from bradcn_nb.experiments import cost, maps, rooms, runs, table1, table2, variants
 from bradcn_nb.experiments.costs.summary import count_macs
 from bradcn_nb.experiments.record import weights_path
 from bradcn_nb.models import BRADCN, baselines, load_weights
@@ -130,7 +130,7 @@ def test_given_maps_replace_the_nets():
 
 def test_gate_closes_the_depth_branch_where_the_error_is_large():
     torch.manual_seed(0)
-    net = BRADCN(dataclasses.replace(MINI, error_use="gate")).eval()
+    net = variants.build(variants.vary(MINI, error_use="gate")).eval()
     for patches in net.depth_branch.reassemble.patches:
         torch.nn.init.normal_(patches.weight, std=0.1)
     image, depth = torch.rand(1, 3, *SIZE), torch.full((1, 1, *SIZE), 2.0)

@@ -1,6 +1,7 @@
 """Whole nets: saved to a folder and read back, their kind of depth, memory saved in training."""
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from safetensors.torch import save_file
 
 from bradcn_nb.errors import BradcnError, WeightsError
 from bradcn_nb.models import ADCN, BRADCN, DepthNet, RenderNet, load_weights, read_metadata
+from bradcn_nb.models.checkpointing import set_checkpointing
 from bradcn_nb.presets import preset, preset_of
 
 MINI = preset("mini").model
@@ -99,36 +101,13 @@ def test_relative_depth_never_passes_for_metres(tmp_path):
         load_weights(tmp_path / "model.safetensors", DepthNet(MINI), "mini")
 
 
-def test_position_embeddings_are_resized_once_per_size_and_never_stale():
-    encoder = RenderNet(MINI).eval().encoder
-    with torch.no_grad():
-        first = encoder.position((3, 5))
-        assert encoder.position((3, 5)) is first and encoder.position((5, 3)) is not first
-        encoder.pos_embed.add_(1)
-        changed = encoder.position((3, 5))
-    torch.testing.assert_close(changed, first + 1)
-    torch.testing.assert_close(encoder.position((3, 5)), changed)
-    assert encoder.position((3, 5)).requires_grad  # with gradients nothing is kept
-
-
-def test_position_embeddings_are_not_stale_after_a_step_of_a_fused_optimiser():
-    encoder = RenderNet(MINI).eval().encoder
-    adam = torch.optim.Adam(encoder.parameters(), lr=0.1, fused=True)
-    with torch.no_grad():
-        first = encoder.position((3, 5))
-    encoder.position((3, 5)).square().mean().backward()
-    before = encoder.pos_embed._version
-    adam.step()
-    assert encoder.pos_embed._version == before  # what makes it easy to get wrong
-    with torch.no_grad():
-        assert not torch.equal(encoder.position((3, 5)), first)
-        torch.testing.assert_close(encoder.position((3, 5)), encoder._resize((3, 5)))
-
-
 @pytest.mark.parametrize("kind", [RenderNet, DepthNet, ADCN, BRADCN])
 def test_checkpointing_gives_the_same_gradients_for_less_memory(kind):
     net = kind(MINI).train()
     image = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(4))
+
+    def first(out):
+        return out.bokeh if kind is BRADCN else out
 
     def step() -> tuple[int, dict[str, torch.Tensor]]:
         own = {weight.data_ptr() for weight in net.parameters()}
@@ -142,14 +121,19 @@ def test_checkpointing_gives_the_same_gradients_for_less_memory(kind):
         net.zero_grad()
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             out = net(image)
-        (out.bokeh if kind is BRADCN else out).square().mean().backward()
+        first(out).square().mean().backward()
         return sum(kept.values()), {name: p.grad.clone() for name, p in net.named_parameters()}
 
     whole, gradients = step()
-    net.set_checkpointing()
+    set_checkpointing(net)
+    names = list(net.state_dict())
     less, again = step()
     assert less < 0.6 * whole
     for name, gradient in gradients.items():
         torch.testing.assert_close(again[name], gradient, rtol=1e-6, atol=1e-6, msg=name)
-    net.set_checkpointing(False)
+    copied = deepcopy(net)  # as a running mean of the weights is
+    copied.load_state_dict({k: v + 0.01 for k, v in net.state_dict().items()})
+    assert not torch.equal(first(copied(image)), first(net(image)))
+    set_checkpointing(net, False)
+    assert list(net.state_dict()) == names and type(net) is kind
     assert step()[0] == whole

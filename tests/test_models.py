@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from timm import create_model
 
-from bradcn_nb.errors import BradcnError, SizeError, WeightsError
+from bradcn_nb.errors import SizeError, WeightsError
 from bradcn_nb.models import (
     ADCN,
     BRADCN,
@@ -22,7 +22,7 @@ from bradcn_nb.models import (
     save_weights,
 )
 from bradcn_nb.models.blocks import FusionBlock, Reassemble
-from bradcn_nb.models.encoder import HybridEncoder
+from bradcn_nb.models.encoder import HybridEncoder, position
 from bradcn_nb.presets import preset
 
 MINI = preset("mini").model
@@ -161,23 +161,22 @@ def test_branches_start_small(bradcn, image):
     assert all(0 < a.std() < 0.25 * e.std() for a, e in zip(added, eo, strict=True))
 
 
-def test_no_branches_is_the_render_net(bradcn, image):
-    with torch.no_grad():
-        out = bradcn(image, branches=())
-        assert torch.equal(out.bokeh, bradcn.render_net(image))
-    assert out.depth is None and out.depth_error is None
-
-
 def test_extra_maps_are_the_branches_sums(bradcn, image):
     with torch.no_grad():
-        out = bradcn(image, branches=("depth",))
-        alone = bradcn.render_net(image, extra=bradcn.depth_branch(out.depth))
+        out = bradcn(image)
+        sums = zip(
+            bradcn.depth_branch(out.depth), bradcn.error_branch(out.depth_error), strict=True
+        )
+        alone = bradcn.render_net(image, extra=[di + de for di, de in sums])
     torch.testing.assert_close(alone, out.bokeh)
 
 
-def test_unknown_branch_is_refused(bradcn, image):
-    with pytest.raises(BradcnError, match="focus"):
-        bradcn(image, branches=("focus",))
+def test_half_precision_leaves_depth_and_error_fine(bradcn, image):
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        depth, error = bradcn.depth_net(image), bradcn.adcn(image)
+    for metres in (depth, error):
+        assert metres.dtype == torch.float32
+        assert not torch.equal(metres, metres.bfloat16().float())
 
 
 @pytest.mark.parametrize("net", [RenderNet, DepthNet, ADCN, BRADCN])
@@ -200,10 +199,9 @@ def test_smallest_picture_works(bradcn):
 
 def test_position_embedding_resizes_bilinearly_without_antialiasing(bradcn):
     encoder = bradcn.render_net.encoder
-    assert encoder.position(MINI.pos_grid) is encoder.pos_embed
-    half = encoder.position(
-        (4, 6)
-    )  # exact halving: without antialiasing the mean of 2x2 neighbours
+    assert position(encoder.pos_embed, MINI.pos_grid, (8, 12)) is encoder.pos_embed
+    # Exact halving: without antialiasing the mean of 2x2 neighbours.
+    half = position(encoder.pos_embed, MINI.pos_grid, (4, 6))
     grid = encoder.pos_embed[0, 1:].reshape(8, 12, -1)
     expected = grid.reshape(4, 2, 6, 2, -1).mean(dim=(1, 3)).reshape(24, -1)
     torch.testing.assert_close(half[0, 1:], expected)
@@ -314,7 +312,7 @@ def test_failed_save_keeps_the_old_file(bradcn, tmp_path, monkeypatch):
     def full_disk(*args, **kwargs):
         raise OSError("no space left")
 
-    monkeypatch.setattr("bradcn_nb.models.weights.os.replace", full_disk)
+    monkeypatch.setattr("bradcn_nb.files.os.replace", full_disk)
     with pytest.raises(OSError, match="no space"):
         save_weights(bradcn.adcn, path, "mini", seed="8")
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1

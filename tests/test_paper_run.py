@@ -23,7 +23,7 @@ from bradcn_nb.data import encode_depth
 from bradcn_nb.errors import WeightsError
 from bradcn_nb.experiments.costs.bench import STATUS
 from bradcn_nb.models import BRADCN, DepthNet, RenderNet, load_weights, read_metadata
-from bradcn_nb.models.official import load_dpt
+from bradcn_nb.models.official import load_dpt, to_official
 from bradcn_nb.presets import PRESETS, Preset, preset
 
 STEPS = 3
@@ -93,8 +93,8 @@ def write_official(root: Path) -> dict[str, Path]:
     """Write random weights under the official names, as DPT's and BRViT's authors publish theirs."""
     torch.manual_seed(0)
     files = {"dpt": root / "dpt_hybrid_nyu-2ce69ec7.pt", "brvit": root / "brvit.pth"}
-    torch.save(DepthNet(preset("paper").model).to_dpt(), files["dpt"])
-    torch.save({"model": RenderNet(preset("paper").model).to_dpt(), "epoch": 1}, files["brvit"])
+    torch.save(to_official(DepthNet(preset("paper").model)), files["dpt"])
+    torch.save({"model": to_official(RenderNet(preset("paper").model)), "epoch": 1}, files["brvit"])
     return files
 
 
@@ -189,7 +189,7 @@ def test_convert_refuses_what_it_cannot_use(tmp_path, monkeypatch, capsys):
     official = write_official(tmp_path)
     out = tmp_path / "out.safetensors"
     for words, said in (
-        (("dpt", official["brvit"], out), "needs [1, 8, 1, 1]"),  # three channels, not one
+        (("dpt", official["brvit"], out), "this is BRViT's"),
         (("dpt", tmp_path / "none.pt", out), "no such weights file"),
         (("brvit", official["brvit"], tmp_path / "out.pt"), "must end in .safetensors"),
         (("timm", official["dpt"], out), "not the weights of this RenderNet"),
@@ -215,7 +215,7 @@ def test_convert_timm_fills_the_encoder_alone(tmp_path, monkeypatch, capsys):
     torch.manual_seed(3)
     source = RenderNet(preset("paper").model)
     own = "pretrained.model."
-    state = {k.removeprefix(own): v for k, v in source.to_dpt().items() if k.startswith(own)}
+    state = {k.removeprefix(own): v for k, v in to_official(source).items() if k.startswith(own)}
     torch.save(state, tmp_path / "timm.pt")
     outs = [tmp_path / f"{name}.safetensors" for name in "abc"]
     for out, seed in zip(outs, (0, 0, 1), strict=True):

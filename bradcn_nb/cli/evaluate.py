@@ -33,14 +33,14 @@ def run_evaluation(options: argparse.Namespace) -> None:
 
     from bradcn_nb.data import EBB
     from bradcn_nb.evaluation.test_set import evaluate
-    from bradcn_nb.models import load_bradcn
+    from bradcn_nb.experiments import variants
     from bradcn_nb.models.weights import weights_hash
     from bradcn_nb.training.stages import bundled
 
     use_threads(options.threads)
     chosen = preset(options.preset)
     weights = options.weights or data_root() / "weights" / f"bradcn-{chosen.name}.safetensors"
-    model = load_bradcn(chosen.name, weights)
+    model = variants.load(chosen.name, weights)
     root = options.ebb or bundled(chosen.data.ebb, "--ebb", chosen)
     result = evaluate(
         model,

@@ -40,13 +40,15 @@ def render(options: argparse.Namespace) -> None:
     renderer = options.renderer or ("lens" if asked else "bradcn")
     if renderer == "bradcn" and asked:
         raise BradcnError(f"render: bradcn has no {', '.join(asked)}; use --renderer lens")
+    from bradcn_nb.experiments import variants
     from bradcn_nb.models import load_bradcn
     from bradcn_nb.photograph import render_photo
 
     use_threads(options.threads)
     model = None
     if options.weights or renderer == "bradcn" or options.preset != "mini":
-        model = load_bradcn(options.preset, options.weights)
+        load = variants.load if options.weights else load_bradcn
+        model = load(options.preset, options.weights)
     render_photo(
         options.photo,
         options.out,

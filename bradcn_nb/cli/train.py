@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bradcn_nb.cli.common import add_common, add_sun_split, command, natural
-from bradcn_nb.presets import PRECISIONS, PRESETS, preset, with_signed_error
+from bradcn_nb.presets import PRECISIONS, PRESETS, preset
 
 
 def add(group) -> None:
@@ -93,8 +93,11 @@ def add(group) -> None:
 def run_training(options: argparse.Namespace) -> None:
     """Handle `train`."""
     chosen = preset(options.preset)
+    build = {}
     if options.signed_error:
-        chosen = with_signed_error(chosen)
+        from bradcn_nb.experiments import variants
+
+        chosen, build = variants.with_signed_error(chosen), {"build": variants.build}
     given = {name: getattr(options, name) for name in ("precision", "accumulate", "clip", "ema")}
     given = {name: value for name, value in given.items() if value is not None}
     chosen = replace(
@@ -120,6 +123,7 @@ def run_training(options: argparse.Namespace) -> None:
         "checkpointing": options.checkpointing,
         "strip_every": options.strip_every,
         "tensorboard": options.tensorboard,
+        **build,
     }
     if options.stage == "all":
         final = train_all(chosen, run_dir, **settings)

@@ -1,6 +1,5 @@
 """Judging a model on a test set by the protocol `val294` (Sections IV-C and IV-F)."""
 
-import inspect
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from bradcn_nb.errors import DataError, WeightsError
 from bradcn_nb.evaluation.intervals import mean_interval, paired_interval
 from bradcn_nb.evaluation.lpips import lpips_net
 from bradcn_nb.evaluation.metrics import PSNR_CAP, Protocol, val294
+from bradcn_nb.models import BRADCN
 
 REFERENCES = ("input", "input_half", "render_only")
 
@@ -28,14 +28,9 @@ def _candidates(
         "input": image,
         "input_half": val294(small, height, width),
     }
-    if _has_branches(model):
-        pictures["render_only"] = val294(model(small, branches=()).bokeh, height, width)
+    if isinstance(model, BRADCN):
+        pictures["render_only"] = val294(model.render_net(small), height, width)
     return pictures
-
-
-def _has_branches(model: nn.Module) -> bool:
-    """Return whether a model's branches can be turned off, as BRADCN's can and no baseline's."""
-    return "branches" in inspect.signature(model.forward).parameters
 
 
 @torch.no_grad()
@@ -70,7 +65,7 @@ def evaluate(
     if dataset.size is not None:
         raise DataError(f"{dataset.root}: judge at the native size; open the data set without size")
     protocol, missing = _with_lpips() if lpips else (Protocol(backbone=None), {})
-    references = [r for r in REFERENCES if r != "render_only" or _has_branches(model)]
+    references = [r for r in REFERENCES if r != "render_only" or isinstance(model, BRADCN)]
     metrics, names = protocol.metrics, ("", *references)
     values: dict[str, list[float]] = {_key(m, name): [] for m in metrics for name in names}
     ids = []

@@ -172,12 +172,12 @@ def drawn(
     lens = render_lens(photo.image, depth_of(photo.image, depth_net, preset("mini").model))
     yield Drawn("lens", "predicted depth + lens, full size", eight_bit(lens))
     yield Drawn("bundled", "BRADCN, bundled", judged(model(small).bokeh))
-    alone = model(small, branches=()).bokeh
+    alone = model.render_net(small)
     yield Drawn("bundled_render_only", "BRADCN, bundled, branches off", judged(alone))
     for arm, title in TABLE1.titles.items():
         if not TABLE1.preset_of(arm, 0).stages:
             net = baselines.build(arm).eval()
-            if hasattr(net, "depth_net"):
+            if arm in baselines.WITH_DEPTH_NET:
                 net.depth_net = depth_net
             yield Drawn(f"table1/{arm}", title, judged(net(small).bokeh))
     measured = resize_nearest(fill_unknown(photo.depth, ~photo.known), size)

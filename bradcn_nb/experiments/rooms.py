@@ -25,6 +25,7 @@ from bradcn_nb.experiments.maps import (
 )
 from bradcn_nb.experiments.metrics import pack
 from bradcn_nb.experiments.runs import check_data, mini_arm
+from bradcn_nb.experiments.variants import build
 from bradcn_nb.models import BRADCN, load_weights
 from bradcn_nb.models.weights import weights_hash
 from bradcn_nb.presets import ALL_BUT_ADCN, Preset, Stage
@@ -62,9 +63,9 @@ def make_room_maps(data: Path, runs: Path, progress: bool = True) -> Path:
         chosen = rooms_preset(kind)
         files[kind] = train(
             chosen, "stage1", runs / kind, init={"depth": depth}, data=sources, threads=1,
-            progress=progress,
+            progress=progress, build=build,
         )  # fmt: skip
-        nets[kind] = BRADCN(chosen.model)
+        nets[kind] = build(chosen.model)
         load_weights(files[kind], nets[kind], chosen.name)
         nets[kind].eval()
     made_of = {kind: weights_hash(file) for kind, file in files.items()}

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from bradcn_nb.data import EBB, MapStack, resize_picture, to_tensor
 from bradcn_nb.errors import DataError
 from bradcn_nb.evaluation.metrics import Protocol, val294
+from bradcn_nb.experiments import variants
 from bradcn_nb.experiments.maps import ROOMS_MADE_OF
 from bradcn_nb.experiments.record import weights_path
 from bradcn_nb.files import write_atomically
@@ -91,13 +92,14 @@ def run_task(task: Task) -> dict[str, Any]:
             data={"ebb": task.ebb, "maps": task.maps},
             threads=1,
             progress=False,
+            build=variants.build,
         )
     if task.preset.stages:
-        net = make_net(task.preset, task.preset.stages[-1], init)
+        net = make_net(task.preset, task.preset.stages[-1], init, variants.build)
         load_weights(final, net, task.preset.name)
     else:
         net = baselines.build(task.arm)
-        if hasattr(net, "depth_net"):
+        if task.arm in baselines.WITH_DEPTH_NET:
             load_weights(init["depth"], net.depth_net, task.preset.name)
     return {
         "arm": task.arm,
@@ -204,8 +206,8 @@ def check_data(data: Path) -> tuple[Path, Path]:
     return ebb, maps
 
 
-def mini_arm(stages: tuple[Stage, ...], seed: int, **model: Any) -> Preset:
-    """Return the mini preset with other stages, a seed, and other fields of its model."""
+def mini_arm(stages: tuple[Stage, ...], seed: int, **settings: Any) -> Preset:
+    """Return the mini preset with other stages, a seed, and a model varied by `settings`."""
     mini = preset("mini")
-    model = dataclasses.replace(mini.model, **model)
+    model = variants.vary(mini.model, **settings) if settings else mini.model
     return dataclasses.replace(mini, model=model, stages=stages, seed=seed)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bradcn_nb.errors import DataError
 from bradcn_nb.experiments.tables import Table
+from bradcn_nb.experiments.variants import build
 from bradcn_nb.training.stages import make_net, weights_file
 
 
@@ -29,7 +30,7 @@ class Training:
         """
         chosen = self.table.preset_of(self.arm, self.seed)
         stage = chosen.stages[-1]
-        net = make_net(chosen, stage, {stage.net: weights_file(self.folder, stage)}).eval()
+        net = make_net(chosen, stage, {stage.net: weights_file(self.folder, stage)}, build).eval()
         named = zip(("depth", "depth_error"), stage.given, strict=True)
         return net(images, **{key: maps[source] for key, source in named if source}).bokeh
 

@@ -4,15 +4,15 @@ Shapes are written (N, C, H, W); a "map" is such a tensor, and a list of maps al
 coarse.
 """
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from bradcn_nb.errors import SizeError
 from bradcn_nb.presets import ModelConfig
+
+# How DPT enlarges: corners fall upon corners.
+TWICE = {"scale_factor": 2, "mode": "bilinear", "align_corners": True}
 
 
 def check_image(image: Tensor, stride: int) -> None:
@@ -37,14 +37,31 @@ def centre(image: Tensor) -> Tensor:
     return (image - 0.5) / 0.5
 
 
-def run_segment(part: Callable[..., Tensor], *inputs: Tensor, forget: bool) -> Tensor:
-    """Return `part(*inputs)`; with `forget`, its inner activations are computed again for backward.
+def full_precision(x: Tensor) -> Tensor:
+    """Return `x` in float32 or more: under autocast bf16, a depth of 5 m would be 3 cm coarse."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
-    This trades about a third more time for memory ("activation checkpointing"; Chen et al. 2016).
+
+def pad_to_stride(image: Tensor, stride: int) -> Tensor:
+    """Continue (N, C, H, W) below and to the right, mirrored, to multiples of `stride`.
+
+    A side that is too short to be mirrored that far is mirrored again and again.
     """
-    if forget and torch.is_grad_enabled():
-        return checkpoint(part, *inputs, use_reentrant=False)
-    return part(*inputs)
+    height, width = image.shape[-2:]
+    rows, columns = (_mirrored(side, _round_up(side, stride)) for side in (height, width))
+    return image[..., rows, :][..., columns]
+
+
+def _mirrored(side: int, longer: int) -> Tensor:
+    """The indices 0 .. side-1, side-2 .. 1, 0 and on, `longer` of them."""
+    period = max(2 * (side - 1), 1)
+    place = torch.arange(longer) % period
+    return torch.minimum(place, period - place) if side > 1 else torch.zeros_like(place)
+
+
+def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """Return a 3x3 convolution without bias that keeps the size."""
+    return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
 
 
 def smoothed(image: Tensor, side: int) -> Tensor:
@@ -54,10 +71,11 @@ def smoothed(image: Tensor, side: int) -> Tensor:
 
 
 def mix_input(drawn: Tensor, image: Tensor, side: int) -> Tensor:
-    """Mix a picture (N, 3, H, W) into what a net drew, (N, 4, H, W); returns (N, 3, H, W).
+    """Mix a picture (N, 3, H, W) into what a net drew, (N, 4, H, W).
 
-    The fourth channel says, pixel by pixel, how much of the sharp picture stays; the rest is the
-    picture smoothed over `side` pixels plus what was drawn (ledger id "mini-skip").
+    The fourth channel says, pixel by pixel, how much of the sharp picture
+    stays; the rest is the picture smoothed over `side` pixels plus what was
+    drawn (ledger id "mini-skip"). Returns (N, 3, H, W).
     """
     keep = torch.sigmoid(drawn[:, 3:])  # (N, 1, H, W)
     return keep * image + (1 - keep) * (smoothed(image, side) + drawn[:, :3])
@@ -79,25 +97,25 @@ def add_maps(maps: list[Tensor], others: list[Tensor]) -> list[Tensor]:
 
 
 class Reassemble(nn.Module):
-    """Turn ViT tokens back into a map (DPT, Section 3; `Reassemble` of the paper's Section III-A).
+    """Turn ViT tokens back into a map (DPT, Section 3; Section III-A).
 
-    `forward(tokens, grid)`: tokens (N, 1 + h*w, D), the class token first, and grid = (h, w) give
-    a map (N, features, h / downsample, w / downsample).
+    `forward(tokens, grid)`: tokens (N, 1 + h*w, D), the class token first,
+    and grid = (h, w) give a map (N, features, h / downsample, w / downsample).
     """
 
     def __init__(self, embed_dim: int, features: int, downsample: int):
         super().__init__()
-        self.project = nn.Sequential(nn.Linear(2 * embed_dim, embed_dim), nn.GELU())
-        self.mix = nn.Conv2d(embed_dim, embed_dim, kernel_size=1)
-        self.resize = (
-            nn.Conv2d(embed_dim, embed_dim, kernel_size=3, stride=downsample, padding=1)
-            if downsample > 1
-            else nn.Identity()
-        )
-        self.narrow = nn.Conv2d(embed_dim, features, kernel_size=3, padding=1, bias=False)
+        dim = embed_dim
+        self.project = nn.Sequential(nn.Linear(2 * dim, dim), nn.GELU())
+        self.mix = nn.Conv2d(dim, dim, kernel_size=1)
+        self.resize = nn.Identity()
+        if downsample > 1:
+            self.resize = nn.Conv2d(dim, dim, 3, stride=downsample, padding=1)
+        self.narrow = conv3x3(dim, features)
 
     def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-        # The class token has seen the whole picture: hand it to every place ("readout project").
+        # The class token has seen the whole picture: hand it to every place
+        # ("readout project").
         cls, patches = tokens[:, :1], tokens[:, 1:]
         x = torch.cat((patches, cls.expand_as(patches)), dim=-1)  # (N, h*w, 2D)
         x = self.project(x)  # (N, h*w, D)
@@ -118,10 +136,11 @@ class ResidualConvUnit(nn.Module):
 
 
 class FusionBlock(nn.Module):
-    """Merge the coarser result with this scale's map and double the size (Section III-A; DPT).
+    """Merge the coarser result with this scale's map and double the size.
 
-    `forward(x, skip)`: both (N, features, H, W) give (N, features, 2H, 2W). The coarsest block has
-    no coarser result to merge; it is built with `has_skip=False` and called with x alone.
+    `forward(x, skip)`: both (N, features, H, W) give (N, features, 2H, 2W).
+    The coarsest block has nothing to merge; it is built with
+    `has_skip=False` and called with x alone. Source: Section III-A; DPT.
     """
 
     def __init__(self, features: int, has_skip: bool = True):
@@ -134,48 +153,46 @@ class FusionBlock(nn.Module):
         if skip is not None:
             x = x + self.unit1(skip)
         x = self.unit2(x)
-        # DPT enlarges first. A 1x1 convolution commutes with bilinear interpolation, whose weights
-        # sum to 1, so this order gives the same values for a quarter of the work.
+        # DPT enlarges first. A 1x1 convolution commutes with bilinear
+        # interpolation, whose weights sum to 1, so this order gives the same
+        # values for a quarter of the work.
         x = self.out_conv(x)
-        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
+        return F.interpolate(x, **TWICE)
 
 
 class Decoder(nn.Module):
-    """Fuse four maps from coarse to fine and draw the result (Section III-A; as in DPT).
+    """Fuse four maps from coarse to fine and draw the result.
 
-    `forward(maps)`: four maps (N, features, H / s, W / s), s = cfg.strides, give (N, out_channels,
-    H, W).
+    `forward(maps)`: four maps (N, features, H / s, W / s), s = cfg.strides,
+    give (N, out_channels, H, W). Source: Section III-A; as in DPT.
     """
 
     def __init__(self, cfg: ModelConfig, out_channels: int):
         super().__init__()
-        self.checkpointing = False
         self.fusion = nn.ModuleList(
             FusionBlock(cfg.features, has_skip=scale < 3) for scale in range(4)
         )
         first, second = cfg.head_widths
-        upsample = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
         self.head = nn.Sequential(
             nn.Conv2d(cfg.features, first, kernel_size=3, padding=1),
-            upsample if cfg.head_upsample else nn.Identity(),
+            nn.Upsample(**TWICE) if cfg.head_upsample else nn.Identity(),
             nn.Conv2d(first, second, kernel_size=3, padding=1),
             nn.ReLU(inplace=True),
             nn.Conv2d(second, out_channels, kernel_size=1),
         )
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        forget = self.checkpointing
-        x = run_segment(self.fusion[3], maps[3], forget=forget)
+        x = self.fusion[3](maps[3])
         for scale in (2, 1, 0):
-            x = run_segment(self.fusion[scale], x, maps[scale], forget=forget)
-        return run_segment(self.head, x, forget=forget)
+            x = self.fusion[scale](x, maps[scale])
+        return self.head(x)
 
 
 class AdaptiveNet(nn.Conv2d):
-    """Adap of Eq. 1 and Eq. 3: (N, 1, H, W) in metres to (N, 3, H, W), like a picture.
+    """Adap of Eq. 1 and 3: (N, 1, H, W) in metres to (N, 3, H, W).
 
-    Section III-B: "a convolutional layer with an output channel of 3, kernel size of 3, stride of
-    1, and padding of 1".
+    Section III-B: "a convolutional layer with an output channel of 3, kernel
+    size of 3, stride of 1, and padding of 1".
     """
 
     def __init__(self):
@@ -183,15 +200,15 @@ class AdaptiveNet(nn.Conv2d):
 
 
 class DenseReassemble(nn.Module):
-    """Reassemble of Eq. 1 and Eq. 3: cut a 3-channel map into patches, once per scale.
+    """Reassemble of Eq. 1 and 3: cut a map into patches, once per scale.
 
-    `forward(dense)`: (N, 3, H, W) gives four maps (N, features, H / s, W / s). Each is one
-    convolution whose kernel equals its stride, the move that turns a picture into tokens (ledger
-    id "dense-reassemble").
+    `forward(dense)`: (N, 3, H, W) gives four maps (N, features, H / s,
+    W / s). Each is one convolution whose kernel equals its stride, the move
+    that turns a picture into tokens (ledger id "dense-reassemble").
 
-    The projections start small: then BRADCN starts as its Render Net, and the branches grow as far
-    as they help. At the usual size, depths of several metres would drown the encoder's maps at
-    first.
+    The projections start small: so BRADCN starts as its Render Net, and the
+    branches grow as far as they help. At the usual size, depths of several
+    metres would drown the encoder's maps at first.
     """
 
     def __init__(self, features: int, strides: tuple[int, ...]):

@@ -1,15 +1,12 @@
 """The trained nets that come with the book."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from bradcn_nb.files import data_root
 from bradcn_nb.models.bradcn import BRADCN
 from bradcn_nb.models.depth_net import DepthNet
-from bradcn_nb.models.weights import load_weights, model_config, read_metadata
+from bradcn_nb.models.weights import load_weights
 from bradcn_nb.presets import preset
-
-HOW_MAPS_ARE_USED = ("branches", "error_use", "error_kind")
 
 
 def load_depth_net() -> DepthNet:
@@ -26,17 +23,10 @@ def load_depth_net() -> DepthNet:
 def load_bradcn(preset_name: str = "mini", path: str | Path | None = None) -> BRADCN:
     """Return BRADCN of a preset with trained weights, ready for use (eval mode, CPU).
 
-    Without `path` the bundled weights are read (`data/weights/bradcn-mini.safetensors`). How depth
-    and its error are used is the file's (`HOW_MAPS_ARE_USED`), the rest the preset's. Raises
+    Without `path` the bundled weights are read (`data/weights/bradcn-mini.safetensors`). Raises
     WeightsError when the file does not fit, BradcnError for an unknown preset.
     """
-    cfg = preset(preset_name).model
-    if path is None:
-        path = data_root() / "weights" / f"bradcn-{preset_name}.safetensors"
-    about = read_metadata(path)
-    if about.get("net") == BRADCN.__name__ and about.get("preset") == preset_name:
-        theirs = model_config(about, path)
-        cfg = replace(cfg, **{field: getattr(theirs, field) for field in HOW_MAPS_ARE_USED})
-    model = BRADCN(cfg)
+    model = BRADCN(preset(preset_name).model)
+    path = path or data_root() / "weights" / f"bradcn-{preset_name}.safetensors"
     load_weights(path, model, preset_name)
     return model.eval()

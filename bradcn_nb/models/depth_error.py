@@ -1,14 +1,17 @@
 """Eq. 2: how far predicted depth is from the truth, De = |Do - Dgt|."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from bradcn_nb.models.blocks import pad_to_stride
 
 
 def depth_error(predicted: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Eq. 2: De = |Do - Dgt| in metres, (N, 1, H, W), and its mask; De is 0 where `mask` is False.
+    """Return De = |Do - Dgt| in metres, and where it is known.
 
-    Source: Section III-C, Eq. 2; ledger: label-holes. Raises ValueError if the shapes differ.
+    All are (N, 1, H, W); `mask` is False where the truth is missing, and De
+    is 0 there (ledger: label-holes). Raises ValueError if the shapes differ.
+    Source: Section III-C, Eq. 2.
     """
     if not predicted.shape == truth.shape == mask.shape:
         raise ValueError(f"shapes {predicted.shape}, {truth.shape}, {mask.shape} differ")
@@ -16,10 +19,10 @@ def depth_error(predicted: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor,
 
 
 def predict_depth(depth_net: nn.Module, image: Tensor) -> Tensor:
-    """Do of pictures (N, 3, H, W) of any size: padded to the net's stride, metres (N, 1, H, W).
+    """Return Do, metres (N, 1, H, W), of pictures (N, 3, H, W) of any size.
 
-    The last row and column are repeated to the right and below, and what they give is cut off.
+    They are mirrored to multiples of `depth_net.stride`, and cut back.
     """
-    stride, (height, width) = getattr(depth_net, "stride", 1), image.shape[-2:]
-    padded = F.pad(image, (0, -width % stride, 0, -height % stride), mode="replicate")
+    height, width = image.shape[-2:]
+    padded = pad_to_stride(image, depth_net.stride)
     return depth_net(padded).float()[..., :height, :width]

@@ -1,13 +1,10 @@
 """The Depth Prediction Net (Section III-B): DPT-Hybrid for metric depth."""
 
-from pathlib import Path
-from typing import Self
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bradcn_nb.errors import BradcnError
-from bradcn_nb.models.blocks import Decoder, centre, check_image
+from bradcn_nb.models.blocks import Decoder, centre, check_image, full_precision
 from bradcn_nb.models.encoder import HybridEncoder
 from bradcn_nb.models.hub import HubNet
 from bradcn_nb.presets import ModelConfig
@@ -38,34 +35,19 @@ class DepthNet(HubNet):
         self.decoder = Decoder(cfg, out_channels=1)
         nn.init.constant_(self.decoder.head[-1].bias, _FIRST_GUESS / cfg.depth_scale)
 
-    @classmethod
-    def from_dpt(cls, path: str | Path, kind: str) -> Self:
-        """Return the full-size net with DPT-Hybrid's published weights, in eval mode.
-
-        `kind`: "metric" for the NYUv2 file, "relative" for MiDaS's; their tensors have the same names
-        and shapes, so only you can tell. Raises WeightsError for any other file. What was found and
-        ignored: `models.pretrained.load_dpt`. Source: Ranftl et al. (2021).
-        """
-        from bradcn_nb.models.official import load_dpt
-
-        return load_dpt(path, kind)[0]
-
-    def to_dpt(self) -> dict[str, Tensor]:
-        """Return the weights under DPT's names, for its own code; raises WeightsError unless full-size."""
-        from bradcn_nb.models.official import to_official
-
-        return to_official(self)
-
     def forward(self, image: Tensor) -> Tensor:
         if self.cfg.depth_kind != "metric":
             raise BradcnError(
-                "this depth net is relative (MiDaS): it knows no metres; call `inverse`, or use "
-                "metric weights"
+                "this depth net is relative (MiDaS): it knows no metres; "
+                "call `inverse`, or use metric weights"
             )
         return 1 / self.inverse(image).clamp(min=1e-8)
 
     def inverse(self, image: Tensor) -> Tensor:
-        """Return the inverse depth (N, 1, H, W): in 1/m, or of a relative net without a unit."""
-        check_image(image, self.stride)
+        """Inverse depth (N, 1, H, W): 1/m, or without a unit if relative."""
+        check_image(image, self.cfg.stride)
         x = F.relu(self.decoder(self.encoder(centre(image))))
-        return x if self.cfg.depth_kind == "relative" else self.scale * x + self.shift
+        x = full_precision(x)
+        if self.cfg.depth_kind == "relative":
+            return x
+        return self.scale * x + self.shift

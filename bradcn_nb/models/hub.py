@@ -7,7 +7,6 @@ from typing import Any, Self
 
 from huggingface_hub import ModelHubMixin, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from timm.models.resnetv2 import ResNetV2
 from torch import nn
 
 from bradcn_nb.errors import WeightsError
@@ -42,21 +41,11 @@ class HubNet(nn.Module, ModelHubMixin, library_name="bradcn_nb", model_card_temp
     `save_pretrained` writes. Source of the design: Hugging Face's ModelHubMixin.
     """
 
+    config: type[ModelConfig] = ModelConfig  # the class of `cfg`
+
     def __init__(self, cfg: ModelConfig):
         super().__init__()
         self.cfg = cfg
-
-    def set_checkpointing(self, on: bool = True) -> None:
-        """Compute activations again in backward instead of keeping them: less memory, more time.
-
-        The gradients stay the same. Source: Chen et al. 2016, "Training deep nets with sublinear
-        memory cost".
-        """
-        for module in self.modules():
-            if hasattr(module, "checkpointing"):
-                module.checkpointing = on
-            if isinstance(module, ResNetV2):
-                module.set_grad_checkpointing(on)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         name = preset_of(self.cfg)
@@ -85,6 +74,6 @@ class HubNet(nn.Module, ModelHubMixin, library_name="bradcn_nb", model_card_temp
         local = Path(model_id)
         path = local / FILE if local.is_dir() else hf_hub_download(model_id, FILE, **options)
         about = read_metadata(path)
-        net = cls(model_config(about, path))
+        net = cls(model_config(about, path, cls.config))
         load_weights(path, net, about["preset"])
         return net.eval()

@@ -41,6 +41,13 @@ _PREFIXES = (
     ("decoder.head.", "scratch.output_conv."),
 )
 
+# The last convolution's channels tell a picture's net from a depth's.
+_LAST = "scratch.output_conv.4.weight"
+_OTHERS = {
+    DepthNet: (3, "this is BRViT's, it draws 3 channels: `convert brvit`, or `load_brvit`"),
+    RenderNet: (1, "this is a depth net's, DPT's or MiDaS's: `convert dpt`, or `load_dpt`"),
+}
+
 _TIMM = "pretrained.model."  # before timm's own names, in the official ones
 
 # What the official nets hold and never use, 1,950,696 numbers.
@@ -57,7 +64,7 @@ _UNUSED = {
 
 
 @dataclass(frozen=True)
-class Report:
+class MatchedTensors:
     """Which tensors of a net a file holds and which not; every name is the file's own."""
 
     found: tuple[str, ...]
@@ -69,12 +76,12 @@ class Report:
         counts = [f"{len(self.found)} tensors found"]
         for what in ("missing", "unexpected", "ignored"):
             names = getattr(self, what)
-            some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-            counts.append(f"{len(names)} {what}" + (f" ({some})" if names else ""))
+            first = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            counts.append(f"{len(names)} {what}" + (f" ({first})" if names else ""))
         return ", ".join(counts)
 
 
-def load_dpt(path: str | Path, kind: str) -> tuple[DepthNet, Report]:
+def load_dpt(path: str | Path, kind: str) -> tuple[DepthNet, MatchedTensors]:
     """Return a full-size DepthNet (eval mode, CPU) with the weights of an official DPT-Hybrid file.
 
     `kind` is "metric" for the NYUv2 checkpoint, whose depth is in metres, or "relative" for MiDaS's;
@@ -89,7 +96,7 @@ def load_dpt(path: str | Path, kind: str) -> tuple[DepthNet, Report]:
     return net.eval(), _load(net, path)
 
 
-def load_brvit(path: str | Path) -> tuple[RenderNet, Report]:
+def load_brvit(path: str | Path) -> tuple[RenderNet, MatchedTensors]:
     """Return a full-size RenderNet (eval mode, CPU) with the weights of a BRViT file.
 
     Reads what `load_dpt` reads, and refuses what it refuses.
@@ -101,7 +108,7 @@ def load_brvit(path: str | Path) -> tuple[RenderNet, Report]:
 
 def load_timm_encoder(
     net: DepthNet | RenderNet, source: str | Path | Mapping[str, Tensor]
-) -> Report:
+) -> MatchedTensors:
     """Copy weights of timm's `vit_base_r50_s16_384` (ImageNet) into a full-size net's encoder.
 
     `source` is a file or a state dict. Only the ResNet and the ViT change; timm knows nothing of
@@ -120,7 +127,7 @@ def load_timm_encoder(
     return report
 
 
-def render_net_from_timm(path: str | Path, seed: int = 0) -> tuple[RenderNet, Report]:
+def render_net_from_timm(path: str | Path, seed: int = 0) -> tuple[RenderNet, MatchedTensors]:
     """Return a full-size RenderNet (CPU) whose encoder holds timm's ImageNet weights.
 
     Everything else is random, drawn with `seed`. Reads and refuses what `load_timm_encoder` does.
@@ -167,7 +174,7 @@ def _names(net: nn.Module) -> dict[str, str]:
     return {official_name(name): name for name in net.state_dict()}
 
 
-def _load(net: DepthNet | RenderNet, path: str | Path) -> Report:
+def _load(net: DepthNet | RenderNet, path: str | Path) -> MatchedTensors:
     """Give `net`, which may be on the meta device, the weights of an official file."""
     state, names = _read(path), _names(net)
     report = _compare(net, state, names, set(_UNUSED), path)
@@ -186,9 +193,9 @@ def _compare(
     names: dict[str, str],
     unused: set[str],
     where: str | Path,
-) -> Report:
+) -> MatchedTensors:
     """Raise WeightsError unless `state` holds what `names` ({theirs: ours}) lists, in our shapes."""
-    report = Report(
+    report = MatchedTensors(
         found=tuple(name for name in names if name in state),
         missing=tuple(name for name in names if name not in state),
         unexpected=tuple(name for name in state if name not in names and name not in unused),
@@ -199,6 +206,9 @@ def _compare(
             f"{where}: not the weights of this {type(net).__name__} ({report}); name another file"
         )
     own = net.state_dict()
+    channels = state[_LAST].shape[0] if _LAST in state else 0
+    if _LAST in names and channels == _OTHERS.get(type(net), (0,))[0]:
+        raise WeightsError(f"{where}: {_OTHERS[type(net)][1]}")
     for theirs, ours in names.items():
         if state[theirs].shape != own[ours].shape:
             raise WeightsError(

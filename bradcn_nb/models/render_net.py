@@ -1,8 +1,5 @@
 """The Render Net (Section III-A): BRViT, that is DPT-Hybrid with a head of three channels."""
 
-from pathlib import Path
-from typing import Self
-
 from torch import Tensor
 
 from bradcn_nb.models.blocks import (
@@ -39,30 +36,13 @@ class RenderNet(HubNet):
         if cfg.skip:
             start_near_input(self.decoder.head[-1])
 
-    @classmethod
-    def from_brvit(cls, path: str | Path) -> Self:
-        """Return the full-size net with BRViT's published weights, in eval mode.
-
-        Raises WeightsError for any other file. What was found and ignored:
-        `models.pretrained.load_brvit`. Source: Nagasubramaniam and Younes (2022).
-        """
-        from bradcn_nb.models.official import load_brvit
-
-        return load_brvit(path)[0]
-
-    def to_dpt(self) -> dict[str, Tensor]:
-        """Return the weights under BRViT's names, for its code; raises WeightsError unless full-size."""
-        from bradcn_nb.models.official import to_official
-
-        return to_official(self)
-
     def encode(self, image: Tensor) -> list[Tensor]:
         """Return Eo of Eq. 1: four maps (N, features, H / s, W / s), s = cfg.strides."""
         check_image(image, self.stride)
         return self.encoder(image)
 
     def decode(self, maps: list[Tensor], image: Tensor) -> Tensor:
-        """Draw the picture (N, 3, H, W) from the four maps that enter the decoder (DI of Eq. 3)."""
+        """Draw the picture (N, 3, H, W) from the decoder's maps, DI of Eq. 3."""
         drawn = self.decoder(maps)
         return mix_input(drawn, image, self.smooth) if self.skip else drawn
 

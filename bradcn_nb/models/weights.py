@@ -16,6 +16,8 @@ from bradcn_nb.files import file_digest, replacing
 from bradcn_nb.presets import ModelConfig
 
 FORMAT = "bradcn-weights-2"
+# What earlier versions kept in every configuration; today only variants have it.
+PAPERS_SETTINGS = {"branches": ["depth", "error"], "error_use": "add", "error_kind": "absolute"}
 Config = TypeVar("Config")  # a frozen dataclass: a net's `cfg`
 
 
@@ -33,7 +35,12 @@ def save_weights(
         for name, tensor in module.state_dict().items()
     }
     about = {**metadata, "format": FORMAT, "net": type(module).__name__, "preset": preset_name}
-    about["model"] = json.dumps(asdict(module.cfg))
+    settings = asdict(module.cfg)
+    if isinstance(module.cfg, ModelConfig):
+        own = {field.name for field in fields(ModelConfig)}
+        variant = {key: settings.pop(key) for key in list(settings) if key not in own}
+        about |= {"variant": json.dumps(variant)} if variant else {}
+    about["model"] = json.dumps(settings)
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata=about)
 
@@ -66,17 +73,41 @@ def model_config(
 
     Raises WeightsError if it is another version's.
     """
-    try:
-        return _rebuilt(kind, json.loads(about["model"]))
-    except (KeyError, ValueError, TypeError, AttributeError):
+    if kind is ModelConfig and (settings := variant_settings(about, path)):
         raise WeightsError(
-            f"{path}: its configuration is not one of this version; use the version that made it"
-        ) from None
+            f"{path}: holds a variant of the paper's net ({settings}); read it by "
+            "`experiments.variants.load`"
+        )
+    try:
+        values = json.loads(about["model"]) | json.loads(about.get("variant", "{}"))
+        return _rebuilt(kind, values)
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise _foreign(path) from None
+
+
+def variant_settings(about: dict[str, str], path: str | Path) -> dict[str, Any]:
+    """Return how a file's net differs from the paper's, by its metadata; {} if it is the paper's.
+
+    Raises WeightsError if its configuration cannot be read.
+    """
+    try:
+        values = json.loads(about["model"]) | json.loads(about.get("variant", "{}"))
+        return {k: values[k] for k, v in PAPERS_SETTINGS.items() if values.get(k, v) != v}
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise _foreign(path) from None
+
+
+def _foreign(path: str | Path) -> WeightsError:
+    return WeightsError(
+        f"{path}: its configuration is not one of this version; use the version that made it"
+    )
 
 
 def _rebuilt(kind: type[Config], values: dict[str, Any]) -> Config:
     """Undo `asdict` and JSON: lists were tuples, and objects may have been dataclasses."""
     types = {field.name: field.type for field in fields(kind)}
+    if kind is ModelConfig:  # checked: they are the paper's
+        values = {key: value for key, value in values.items() if key not in PAPERS_SETTINGS}
 
     def restored(name: str, value: Any) -> Any:
         if is_dataclass(types[name]):
@@ -95,7 +126,8 @@ def load_weights(path: str | Path, module: nn.Module, preset_name: str) -> dict[
     """
     about = read_metadata(path)
     net = type(module).__name__
-    if about.get("net") != net:
+    # A file of a variant may call it by the paper's net: its settings are compared below.
+    if about.get("net") not in [kind.__name__ for kind in type(module).__mro__]:
         raise WeightsError(
             f"{path}: holds a {about.get('net')}, not a {net}; name a {net}'s weights"
         )

@@ -16,8 +16,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.files import file_digest
-from bradcn_nb.models import save_weights
-from bradcn_nb.presets import Preset
+from bradcn_nb.models import BRADCN, save_weights
+from bradcn_nb.models.checkpointing import set_checkpointing
+from bradcn_nb.presets import ModelConfig, Preset
 from bradcn_nb.training import checkpoint as ckpt
 from bradcn_nb.training.devices import make_accelerator, return_freed_blocks
 from bradcn_nb.training.fit import Fit
@@ -53,6 +54,7 @@ def train(
     checkpointing: bool = False,
     strip_every: int | None = None,
     tensorboard: bool = False,
+    build: Callable[[ModelConfig], BRADCN] = BRADCN,
 ) -> Path:
     """Run one stage of `preset` in `run_dir`/`stage_name` and return the file of its final weights.
 
@@ -63,6 +65,7 @@ def train(
     What changes the weights is in the preset, also its `recipe`; the rest may change when a run goes
     on: `checkpointing` of activations trades time for memory; `strip_every` steps a strip of sample
     pictures is kept, without it one an epoch; `tensorboard` writes events beside the CSV.
+    `build` makes BRADCN from its configuration: a variant's function, or the paper's class.
     With `Recipe.ema` the running mean of the weights is kept beside them, NET-ema.safetensors.
 
     A killed and resumed run ends with the bits of an uninterrupted one (CPU, same thread count).
@@ -85,7 +88,7 @@ def train(
     recipe = preset.recipe
     accelerator = make_accelerator(recipe.precision)
     set_seed(preset.seed * LARGE + preset.stages.index(stage))
-    net = make_net(preset, stage, nets)
+    net = make_net(preset, stage, nets, build)
     digests = {name: file_digest(path) for name, path in sorted(nets.items())}
     labels = run_labels(run_dir, digests["depth"]) if "depth" in digests else run_dir / "labels"
     folders = {"labels": labels} | {name: path for name, path in (data or {}).items() if path}
@@ -110,7 +113,7 @@ def train(
 
     net = net.to(accelerator.device, memory_format=torch.channels_last)  # a quarter faster on a CPU
     if checkpointing:
-        net.set_checkpointing()
+        set_checkpointing(net)
         return_freed_blocks()
     for name in stage.frozen:
         getattr(net, name).requires_grad_(False)

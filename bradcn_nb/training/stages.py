@@ -1,5 +1,6 @@
 """What the stages differ in: their net, their data, and what their loss compares."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from bradcn_nb.data import EBB, SUNRGBD, MappedEBB, Scenes
 from bradcn_nb.errors import DataError, RunError
 from bradcn_nb.files import data_root
 from bradcn_nb.models import ADCN, BRADCN, DepthNet, baselines, load_weights
-from bradcn_nb.presets import Preset, Stage
+from bradcn_nb.presets import ModelConfig, Preset, Stage
 from bradcn_nb.training.devices import net_of
 from bradcn_nb.training.labels import LabelSet
 
@@ -142,7 +143,12 @@ def run_labels(run_dir: Path, depth_digest: str) -> Path:
     return run_dir / "labels" / depth_digest[:12]
 
 
-def make_net(preset: Preset, stage: Stage, init: dict[str, Path]) -> torch.nn.Module:
+def make_net(
+    preset: Preset,
+    stage: Stage,
+    init: dict[str, Path],
+    build: Callable[[ModelConfig], BRADCN] = BRADCN,
+) -> torch.nn.Module:
     """Build the stage's net and load the weights that `init` names ("depth", "adcn", "bradcn", "render").
 
     A whole BRADCN starts from `bradcn` if given (stage 2b), else from `depth` and `adcn` (stage 2a), and
@@ -157,7 +163,7 @@ def make_net(preset: Preset, stage: Stage, init: dict[str, Path]) -> torch.nn.Mo
         if stage.net in init:
             load_weights(init[stage.net], net, preset.name)
         return net
-    net = BRADCN(preset.model)
+    net = build(preset.model)
     if "bradcn" in init:
         load_weights(init["bradcn"], net, preset.name)
         return net
@@ -177,7 +183,7 @@ def _make_baseline(preset: Preset, stage: Stage, init: dict[str, Path]) -> torch
     net = baselines.build(stage.net, "mini" if preset.name == "mini" else "full")
     if stage.net in init:
         load_weights(init[stage.net], net, preset.name)
-    elif hasattr(net, "depth_net"):
+    elif stage.net in baselines.WITH_DEPTH_NET:
         if "depth" not in init:
             raise RunError(f"{stage.name} needs a trained depth net: train its stage first")
         load_weights(init["depth"], net.depth_net, preset.name)
@@ -206,9 +212,8 @@ def compare(stage: Stage, net: torch.nn.Module, batch: dict) -> Comparison:
         return net(batch["image"]), batch["error"], batch["mask"]
     if stage.calibrates:
         output = net(batch["image"], render=False)
-        error = batch["depth"] - output.depth
-        signed = net_of(net).adcn.signed
-        return output.depth_error, error if signed else error.abs(), batch.get("mask")
+        label = net_of(net).error_label(output.depth, batch["depth"])
+        return output.depth_error, label, batch.get("mask")
     output = net(batch["image"], **given_maps(batch))
     return enlarge(output.bokeh, batch["bokeh"]), batch["bokeh"], None
 

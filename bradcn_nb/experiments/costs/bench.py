@@ -31,6 +31,7 @@ from bradcn_nb.experiments.costs.summary import count_macs, fake
 from bradcn_nb.experiments.costs.turns import cpu_name, take_turns
 from bradcn_nb.models import BRADCN, DepthNet, RenderNet
 from bradcn_nb.models.blocks import centre
+from bradcn_nb.models.checkpointing import set_checkpointing
 from bradcn_nb.models.inference import for_inference
 from bradcn_nb.models.official import to_official
 from bradcn_nb.presets import preset
@@ -227,7 +228,7 @@ def training_step(preset_name: str, checkpointing: bool) -> dict[str, float]:
     torch.manual_seed(chosen.seed)
     net = BRADCN(chosen.model).to(memory_format=torch.channels_last)
     if checkpointing:
-        net.set_checkpointing()
+        set_checkpointing(net)
         return_freed_blocks()
     for part in stage.frozen:
         getattr(net, part).requires_grad_(False)

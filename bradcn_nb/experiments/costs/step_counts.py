@@ -33,6 +33,7 @@ from bradcn_nb.experiments.costs.summary import UNLISTED, Alive, fake
 from bradcn_nb.experiments.record import result
 from bradcn_nb.files import data_root, write_atomically
 from bradcn_nb.models import ADCN, BRADCN, DepthNet
+from bradcn_nb.models.checkpointing import set_checkpointing
 from bradcn_nb.presets import Preset, Stage, preset
 from bradcn_nb.training.losses import stage_loss
 from bradcn_nb.training.run import commit, versions
@@ -112,7 +113,7 @@ def count_step(
     """
     kinds = {"depth": DepthNet, "adcn": ADCN, "bradcn": BRADCN}
     with fake(lambda: kinds[stage.net](preset.model)) as net:
-        net.set_checkpointing(checkpointing)
+        set_checkpointing(net, checkpointing)
         for part in stage.frozen:
             getattr(net, part).requires_grad_(False)
         batch, loss_of = _batch(preset, stage, size), stage_loss(stage)

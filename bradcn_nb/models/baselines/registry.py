@@ -43,6 +43,7 @@ _WITH_SKIP = tuple(name + SKIP for name in ("skn", "dmshn", "stacked-dmshn", "br
 _PLAIN = {"identity": Identity, "blur": BlindBlur}  # without weights and sizes
 
 NAMES = (*_PLAIN, *_NETS, *_WITH_SKIP)
+WITH_DEPTH_NET = ("classical", "dbsi")  # want a trained one, as `net.depth_net`
 TRAINED = tuple(name for name in NAMES if name not in (*_PLAIN, "classical"))
 
 
