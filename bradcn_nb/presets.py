@@ -60,6 +60,10 @@ class DataConfig:
     sun_counts: tuple[int, int]  # (train, test) frames drawn from SUN RGB-D
     clip_m: float  # depths beyond this many metres are clipped
     sun_split: str = "random"  # as Section IV-A; "scene": no place in both sets, ledger "sun-leak"
+    # The bundled set, trained and tested on by nobody, that is scored after every epoch; None: items
+    # that the training set then lacks (ledger "check-items").
+    check: str | None = "mini-check"
+    check_items: int = 16  # 0: none is scored, and none is held out
 
 
 @dataclass(frozen=True)
@@ -205,7 +209,7 @@ PRESETS: dict[str, Preset] = {
     "colab": Preset(
         name="colab",
         model=_FULL_MODEL,
-        data=DataConfig(None, None, (256, 384), 1, sun_counts=(6545, 700), clip_m=8.0),
+        data=DataConfig(None, None, (256, 384), 1, sun_counts=(6545, 700), clip_m=8.0, check=None),
         stages=PAPER_STAGES,
     ),
     "paper": Preset(
@@ -218,6 +222,7 @@ PRESETS: dict[str, Preset] = {
             truth_scale=1,  # Section IV-F: the pairs are resized alike
             sun_counts=(6545, 700),  # Section IV-A
             clip_m=8.0,  # SUN RGB-D's own toolbox clips there
+            check=None,
         ),
         stages=PAPER_STAGES,
     ),

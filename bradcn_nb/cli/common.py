@@ -69,6 +69,19 @@ def add_sun_split(parser: Parser) -> None:
     )
 
 
+def add_set(parser: Parser) -> None:
+    """Add --set."""
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change numbers of the preset, such as stage2a.lr=1e-5 data.sun_counts=250,50 seed=1;"
+        " a wrong name lists them all",
+    )
+
+
 def use_threads(count: int | None) -> None:
     """Let torch use `count` threads of the CPU; None leaves its own choice."""
     if count:

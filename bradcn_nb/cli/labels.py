@@ -4,7 +4,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from bradcn_nb.cli.common import add_common, add_sun_split, command, natural, use_threads
+from bradcn_nb.cli.common import add_common, add_set, add_sun_split, command, natural, use_threads
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.presets import preset
 
@@ -32,6 +32,7 @@ def add(group) -> None:
         help="frames a batch; default: 8, fewer need less memory",
     )
     add_sun_split(parser)
+    add_set(parser)
     add_common(parser)
 
 
@@ -41,10 +42,12 @@ def make_labels(options: argparse.Namespace) -> None:
         raise BradcnError("labels: name a run with --run, or both --depth and --out")
     from bradcn_nb.training import make_run_labels
     from bradcn_nb.training.devices import processes
+    from bradcn_nb.training.settings import apply
 
     use_threads(options.threads)
     chosen = preset(options.preset)
     chosen = replace(chosen, data=replace(chosen.data, sun_split=options.sun_split))
+    chosen = apply(chosen, options.set)
     depth = options.depth or options.run / "stage0" / "depth.safetensors"
     state = processes()
     folder = make_run_labels(

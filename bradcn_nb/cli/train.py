@@ -4,7 +4,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from bradcn_nb.cli.common import add_common, add_sun_split, command, natural
+from bradcn_nb.cli.common import add_common, add_set, add_sun_split, command, natural
 from bradcn_nb.presets import PRECISIONS, PRESETS, preset
 
 
@@ -15,9 +15,13 @@ def add(group) -> None:
         "train",
         run_training,
         "Train one stage, or all in order.\nStarted again, it goes on from its last checkpoint and ends\n"
-        "with the same weights; finished stages are skipped. Ctrl-C writes a checkpoint first.",
+        "with the same weights; finished stages are skipped. Ctrl-C writes a checkpoint first.\n"
+        "Of all stages, the one whose net is given (--depth, --adcn) is left out. A stage that is\n"
+        "named alone starts from the net given for it, and its result then goes into the later ones.",
         "  python -m bradcn_nb train --run runs/mini\n"
         "  python -m bradcn_nb train stage2b --run runs/mini --resume fresh\n"
+        "  python -m bradcn_nb train --run runs/short --set stage0.epochs=4 stage1.lr=1e-4 seed=1\n"
+        "  python -m bradcn_nb train --preset paper --set data.sun_counts=250,50 --max-steps 20 ...\n"
         "  python -m bradcn_nb train --preset paper --run runs/paper --ebb /data/EBB \\\n"
         "      --sun /data/SUNRGBD --depth depth.safetensors --precision bf16 --tensorboard\n"
         "  accelerate launch --multi_gpu -m bradcn_nb train --preset paper ...\n"
@@ -47,13 +51,19 @@ def add(group) -> None:
         "--render", type=Path, metavar="FILE", help="Render Net to start stage 2 from"
     )
     parser.add_argument(
-        "--max-steps", type=natural, metavar="N", help="end each stage after N steps"
+        "--max-steps",
+        type=natural,
+        metavar="N",
+        help="a trial: end each stage after N steps; without it, the same command goes on",
     )
     parser.add_argument(
         "--checkpoint-every", type=natural, metavar="N", help="steps; default: once a minute"
     )
     parser.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="processes that load data; default: 0"
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that load data; default: 0 on a CPU, up to 4 beside a GPU",
     )
     parser.add_argument(
         "--strip-every",
@@ -69,6 +79,7 @@ def add(group) -> None:
     )
     recipe = parser.add_argument_group("what changes the weights; a run keeps to it")
     add_sun_split(recipe)
+    add_set(recipe)
     recipe.add_argument(
         "--signed-error",
         action="store_true",
@@ -105,6 +116,10 @@ def run_training(options: argparse.Namespace) -> None:
         recipe=replace(chosen.recipe, **given),
         data=replace(chosen.data, sun_split=options.sun_split),
     )
+    if options.set:
+        from bradcn_nb.training.settings import apply
+
+        chosen = apply(chosen, options.set)
     if options.stage != "all":
         chosen.stage(options.stage)  # an unknown name fails before the slow imports
     from bradcn_nb.training import train, train_all

@@ -21,6 +21,8 @@ EBB_SEED = 1_000_000  # scene of pair N has the seed EBB_SEED + N
 SUN_SEED = 2_000_000
 EBB_TRAIN, EBB_TEST = range(540), range(4480, 4560)  # ids as in EBB!, so its split applies
 SUN_FRAMES = range(360)
+# In neither: what a training is scored on while it goes on (ledger: check-items).
+EBB_CHECK, SUN_CHECK = range(4384, 4400), range(360, 376)
 EBB_SIZE, SUN_SIZE = (128, 192), (96, 128)  # (height, width)
 JPEG_QUALITY = 87
 
@@ -77,6 +79,8 @@ def make(
     sets = [
         ("mini-ebb", ebb_files, [*range(pairs), *EBB_TEST]),
         ("mini-sun", sun_files, list(SUN_FRAMES)),
+        ("mini-check", ebb_files, list(EBB_CHECK)),
+        ("mini-check", sun_files, list(SUN_CHECK)),
     ]
     try:
         for name, render, ids in sets:

@@ -51,7 +51,7 @@ class Fit:
             if self.main:
                 self._open(outputs)
             try:
-                while self.step < job.steps:
+                while self.step < job.last:
                     self._train_epoch(stop)
             except torch.cuda.OutOfMemoryError:
                 raise RunError(
@@ -74,7 +74,7 @@ class Fit:
                 self._update(batches, own)
                 if self._is_due() or (self.alone and stop.number):
                     self._report(epoch, stop)
-                if self.step == self.job.steps:
+                if self.step == self.job.last:
                     break
 
     def _open(self, outputs: contextlib.ExitStack) -> None:
@@ -85,14 +85,14 @@ class Fit:
         if job.tensorboard:
             self.board = Board(job.folder / "tensorboard", self.step)
             outputs.callback(self.board.close)
-        total, done = (job.items_before(step) for step in (job.steps, self.step))
+        total, done = (job.items_before(step) for step in (job.last, self.step))
         name = job.stage.name
         self.screen = Screen(name, math.ceil(job.steps / job.per_epoch), total, done, job.progress)
         outputs.enter_context(self.screen)
-        self.checks = list(DataLoader(job.check_set, batch_size=job.stage.batch))
+        self.checks = list(DataLoader(job.check_set or [], batch_size=job.stage.batch))
 
     def _at(self, every: int | None) -> bool:
-        return self.step == self.job.steps or bool(every and self.step % every == 0)
+        return self.step == self.job.last or bool(every and self.step % every == 0)
 
     def _is_due(self) -> bool:
         """Whether every process is to report: a function of the step, so that all agree."""
@@ -121,6 +121,8 @@ class Fit:
             process=self.accelerator.process_index,
         )
         job.train_set.set_epoch(epoch)
+        if job.num_workers:  # whose processes share what is read before they are forked
+            job.train_set.fill(job.num_workers)
         loader = DataLoader(
             job.train_set,
             batch_sampler=order,
@@ -180,7 +182,7 @@ class Fit:
         job = self.job
         rows, stopped = self._gather(epoch, stop)
         if self.main:
-            if self._at(job.per_epoch):
+            if self.checks and self._at(job.per_epoch):
                 self.screen.phase("checks")
                 rows[-1] = rows[-1]._replace(check=self._check())
             self.log.rows(rows)
@@ -191,7 +193,7 @@ class Fit:
             )
             if self.board:
                 self.board.rows(rows, items_per_second=speed, memory_gb=memory / 1e9)
-            if self._at(job.strip_every or job.per_epoch):
+            if self.checks and self._at(job.strip_every or job.per_epoch):
                 self._strip(epoch)
             self._save(stopped)
         if stopped:
@@ -234,7 +236,7 @@ class Fit:
             due = self._at(job.checkpoint_every)
         else:  # never more than a twentieth of the time, however large the nets
             due = start - self.saved_at > max(CHECKPOINT_SECONDS, 20 * self.cost)
-        if not (due or now or self.step == job.steps):
+        if not (due or now or self.step == job.last):
             return
         if not self.state.is_finite():
             raise self._spoiled(f"a weight is not finite after step {self.step}")

@@ -11,20 +11,29 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, set_seed
+from accelerate.utils import broadcast_object_list, send_to_device, set_seed
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import Dataset, default_collate
 
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.files import file_digest
-from bradcn_nb.models import BRADCN, save_weights
+from bradcn_nb.models import BRADCN, read_metadata, save_weights
 from bradcn_nb.models.checkpointing import set_checkpointing
-from bradcn_nb.presets import ModelConfig, Preset
+from bradcn_nb.presets import ModelConfig, Preset, Recipe, Stage
 from bradcn_nb.training import checkpoint as ckpt
-from bradcn_nb.training.devices import make_accelerator, return_freed_blocks
+from bradcn_nb.training.devices import (
+    faster_layout,
+    loader_processes,
+    make_accelerator,
+    memory_layout,
+    return_freed_blocks,
+)
 from bradcn_nb.training.fit import Fit
+from bradcn_nb.training.losses import stage_loss
 from bradcn_nb.training.run import open_run, provenance
 from bradcn_nb.training.stages import (
     Sources,
+    compare,
     datasets,
     earlier_weights,
     make_net,
@@ -48,7 +57,7 @@ def train(
     data: dict[str, Path | str | None] | None = None,
     max_steps: int | None = None,
     checkpoint_every: int | None = None,
-    num_workers: int = 0,
+    num_workers: int | None = 0,
     threads: int | None = None,
     progress: bool = True,
     checkpointing: bool = False,
@@ -63,7 +72,9 @@ def train(
     run's earlier stages give them; `data` names folders ("ebb", "sun", "labels"), otherwise the bundled
     sets and the run's own labels. `checkpoint_every` is in steps; without it, about once a minute.
     What changes the weights is in the preset, also its `recipe`; the rest may change when a run goes
-    on: `checkpointing` of activations trades time for memory; `strip_every` steps a strip of sample
+    on: `max_steps` ends the stage early, and without it the same call goes on to the whole stage's
+    end; `num_workers` processes load data, None for as many as suit the device; `checkpointing` of
+    activations trades time for memory; `strip_every` steps a strip of sample
     pictures is kept, without it one an epoch; `tensorboard` writes events beside the CSV.
     `build` makes BRADCN from its configuration: a variant's function, or the paper's class.
     With `Recipe.ema` the running mean of the weights is kept beside them, NET-ema.safetensors.
@@ -87,17 +98,23 @@ def train(
 
     recipe = preset.recipe
     accelerator = make_accelerator(recipe.precision)
-    set_seed(preset.seed * LARGE + preset.stages.index(stage))
-    net = make_net(preset, stage, nets, build)
+    device = accelerator.device
+    for (
+        path
+    ) in nets.values():  # small beside the weights, so a wrong file is named before they are read
+        read_metadata(path)
     digests = {name: file_digest(path) for name, path in sorted(nets.items())}
     labels = run_labels(run_dir, digests["depth"]) if "depth" in digests else run_dir / "labels"
     folders = {"labels": labels} | {name: path for name, path in (data or {}).items() if path}
     sources = Sources(**{name: Path(path) for name, path in folders.items()})
     train_set, check_set = datasets(preset, stage, sources, digests.get("depth"))
+    set_seed(preset.seed * LARGE + preset.stages.index(stage))
+    net = make_net(preset, stage, nets, build)
     items = len(train_set)
     used = min(stage.samples_per_epoch or items, items)
     per_epoch = math.ceil(used / (stage.batch * recipe.accumulate * accelerator.num_processes))
-    steps = max_steps or stage.epochs * per_epoch
+    steps = stage.epochs * per_epoch
+    last = min(max_steps or steps, steps)
     config = {
         "preset": asdict(preset),
         "stage": stage_name,
@@ -107,40 +124,72 @@ def train(
         "init": digests,
     }
     final = weights_file(run_dir, stage)
-    in_main(accelerator, lambda: open_run(folder, config, resume))
-    if _is_done(folder / "done.json", final):
+    in_main(accelerator, lambda: open_run(folder, config, resume, stage.net))
+    if _is_done(folder / "done.json", final, last):
         return final
 
-    net = net.to(accelerator.device, memory_format=torch.channels_last)  # a quarter faster on a CPU
+    net = net.to(device)
     if checkpointing:
         set_checkpointing(net)
         return_freed_blocks()
     for name in stage.frozen:
         getattr(net, name).requires_grad_(False)
+    torch.backends.cudnn.benchmark = True  # all pictures of a stage have one size
+    net = net.to(memory_format=_layout(accelerator, net, stage, recipe, train_set, folder))
     ema = None
     if recipe.ema and accelerator.is_main_process:
         ema = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
     trained = [weight for weight in net.parameters() if weight.requires_grad]
     adam = torch.optim.Adam(trained, lr=stage.lr, betas=BETAS, fused=True)
     model, optimizer = accelerator.prepare(net, adam)
+    workers = loader_processes(device) if num_workers is None else num_workers
     job = Job(
-        preset, stage, folder, train_set, check_set, items, used, per_epoch, steps,
-        accelerator.num_processes, checkpoint_every, num_workers, progress, strip_every, tensorboard,
+        preset, stage, folder, train_set, check_set, items, used, per_epoch, steps, last,
+        accelerator.num_processes, checkpoint_every, workers, progress, strip_every, tensorboard,
     )  # fmt: skip
     state = ckpt.State(net, optimizer, accelerator.scaler, ema)
     Fit(job, accelerator, model, state).run()
 
     def finish() -> None:
-        extra = provenance(preset, stage, steps, config, file_digest(folder / "log.csv"))
+        extra = provenance(preset, stage, last, config, file_digest(folder / "log.csv"))
         with ckpt.writing(final):
             if ema is not None:
                 mean = final.with_name(f"{stage.net}-ema.safetensors")
                 save_weights(ema.module, mean, preset.name, **extra)
             save_weights(net, final, preset.name, **extra)
-        ckpt.write_json(folder / "done.json", {"steps": steps, "weights": file_digest(final)})
+        ckpt.write_json(folder / "done.json", {"steps": last, "weights": file_digest(final)})
 
     in_main(accelerator, finish)
     return final
+
+
+def _layout(
+    accelerator: Accelerator,
+    net: torch.nn.Module,
+    stage: Stage,
+    recipe: Recipe,
+    train_set: Dataset,
+    folder: Path,
+) -> torch.memory_format:
+    """The order of memory by device and precision, else by a trial, whose answer the run keeps."""
+    layout, record = memory_layout(accelerator.device, recipe.precision), folder / "layout.json"
+    if layout is None and record.is_file():
+        layout = getattr(torch, ckpt.read_json(record)["layout"])
+    if layout is None:
+        batch = default_collate([train_set[i] for i in range(min(stage.batch, len(train_set)))])
+        batch, loss_of = send_to_device(batch, accelerator.device), stage_loss(stage)
+
+        def step() -> None:
+            loss_of(*compare(stage, net, batch)).backward()
+            net.zero_grad()
+            torch.cuda.synchronize()
+
+        layouts = [faster_layout(net, step)]
+        broadcast_object_list(layouts)  # the main process's answer is everybody's
+        layout = layouts[0]
+        name = str(layout).removeprefix("torch.")
+        in_main(accelerator, lambda: ckpt.write_json(record, {"layout": name}))
+    return layout
 
 
 def in_main(accelerator: Accelerator, action: Callable[[], None]) -> None:
@@ -156,8 +205,9 @@ def in_main(accelerator: Accelerator, action: Callable[[], None]) -> None:
         raise failed[0]
 
 
-def _is_done(record: Path, final: Path) -> bool:
-    """Whether a stage has ended and its weights are still those that it ended with."""
+def _is_done(record: Path, final: Path, last: int) -> bool:
+    """Whether a stage has reached step `last`, and its weights are still those that it ended with."""
     if not (record.is_file() and final.is_file()):
         return False
-    return ckpt.read_json(record).get("weights") == file_digest(final)
+    done = ckpt.read_json(record)
+    return done.get("steps", 0) >= last and done.get("weights") == file_digest(final)

@@ -1,6 +1,8 @@
 """A run directory: whose configuration it is, and where its weights come from."""
 
+import hashlib
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Iterator
@@ -18,10 +20,11 @@ from bradcn_nb.training.checkpoint import read_json, write_json, writing
 RESUME = ("auto", "require", "fresh")
 
 
-def open_run(folder: Path, config: dict, resume: str) -> None:
+def open_run(folder: Path, config: dict, resume: str, net: str) -> None:
     """Make `folder` ready for a run of `config`; `resume` is "auto", "require" or "fresh".
 
-    Raises RunError when the folder holds a run of another configuration, when it cannot be written,
+    A run that started from a given `net`, the one that it trains, goes on without being given it
+    again. Raises RunError when the folder holds a run of another configuration, when it cannot be written,
     or, with "require", when it holds no checkpoint.
     """
     if resume not in RESUME:
@@ -35,6 +38,11 @@ def open_run(folder: Path, config: dict, resume: str) -> None:
     path = folder / "config.json"
     if path.is_file():
         unlike = list(differences(read_json(path), json.loads(json.dumps(config))))
+        if net not in config["init"]:
+            unlike = [name for name in unlike if name != f"init.{net}"]
+        if unlike and all(name.startswith("init.") for name in unlike) and _is_trial(folder):
+            move_aside(folder)  # the stage before it has gone on since
+            return open_run(folder, config, resume, net)
         if unlike:
             raise RunError(
                 f"{folder}: holds a run with other settings ({', '.join(unlike)}); use another run"
@@ -42,6 +50,12 @@ def open_run(folder: Path, config: dict, resume: str) -> None:
             )
     else:
         write_json(path, config)
+
+
+def _is_trial(folder: Path) -> bool:
+    """Whether a run was ended early, by `max_steps`."""
+    done = folder / "done.json"
+    return done.is_file() and read_json(done)["steps"] < read_json(folder / "config.json")["steps"]
 
 
 def move_aside(folder: Path) -> None:
@@ -69,25 +83,30 @@ def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
 
 
 def commit() -> str:
-    """Return the commit of the package's own repository, "-dirty" added if changed, or "unknown"."""
+    """Return the commit of the package's own repository, or "unknown" where there is none.
+
+    Where the tree differs from it, "-dirty-" and the first 8 digits of the difference's sha256 follow.
+    What runs write themselves, `data/results`, makes no tree dirty.
+    """
     home = Path(bradcn_nb.__file__).resolve().parent.parent
     if not (home / ".git").exists():
         return "unknown"
-    command = [
-        "git",
-        "-C",
-        str(home),
-        "describe",
-        "--always",
-        "--dirty",
-        "--exclude=*",
-        "--abbrev=40",
-    ]
+
+    def git(*words: str) -> bytes:
+        return subprocess.run(
+            ["git", "-C", home, *words], capture_output=True, timeout=20, check=True
+        ).stdout
+
+    ours = ("--", ".", ":!data/results")
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        name = git("rev-parse", "HEAD").decode().strip()
+        change = git("diff", "HEAD", "--binary", *ours)
+        new = git("ls-files", "--others", "--exclude-standard", "-z", "--", "bradcn_nb")
+        for path in new.split(b"\0")[:-1]:
+            change += path + (home / os.fsdecode(path)).read_bytes()
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return result.stdout.strip()
+    return name + (f"-dirty-{hashlib.sha256(change).hexdigest()[:8]}" if change else "")
 
 
 def versions() -> dict[str, str]:

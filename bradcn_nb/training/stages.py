@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset
 
-from bradcn_nb.data import EBB, SUNRGBD, MappedEBB, Scenes
+from bradcn_nb.data import EBB, SUNRGBD, FileDataset, MappedEBB, Part, Scenes
 from bradcn_nb.errors import DataError, RunError
 from bradcn_nb.files import data_root
 from bradcn_nb.models import ADCN, BRADCN, DepthNet, baselines, load_weights
@@ -19,7 +19,6 @@ from bradcn_nb.training.labels import LabelSet
 # Far from the seeds of the bundled sets, whose pictures stage 0 never sees.
 STAGE0_FIRST_SEED = 10_000_000
 STAGE0_CHECK_SEED = 9_000_000
-CHECK_ITEMS = 16  # pictures of the test split that are scored after every epoch
 CACHE_BYTES = 1 << 30  # a data set that fits is kept in memory after its first reading
 
 
@@ -48,16 +47,20 @@ def ebb_set(
     root: Path | None,
     maps: Path | None = None,
     given: tuple[str | None, str | None] = (None, None),
+    flip: bool = False,
 ) -> EBB:
-    """Return EBB! at the preset's training size, from `root` or the bundled set; train is mirrored.
+    """Return EBB! at the preset's training size, from `root` or the bundled set.
 
-    `given` names the maps in the folder `maps` that items hold beside the pictures.
+    `split`: "train", "test", or "check" for the preset's bundled pairs of neither. `given` names the
+    maps in the folder `maps` that items hold beside the pictures. `flip` mirrors half of the pairs.
     """
+    if split == "check":
+        root, split = data_root() / preset.data.check, "train"
     root = root or bundled(preset.data.ebb, "--ebb", preset)
     (height, width), scale = preset.data.train_size, preset.data.truth_scale
     cache = 4400 * height * width * 3 * (1 + scale**2) < CACHE_BYTES
     options = {
-        "truth_scale": scale, "flip": split == "train", "seed": preset.seed, "cache": cache
+        "truth_scale": scale, "flip": flip, "seed": preset.seed, "cache": cache
     }  # fmt: skip
     if not any(given):
         return EBB(root, split, preset.data.train_size, **options)
@@ -69,16 +72,22 @@ def ebb_set(
 def sun_set(preset: Preset, split: str, root: Path | None, flip: bool = False) -> SUNRGBD:
     """Return SUN RGB-D at the preset's training size, from `root` or the bundled set.
 
-    `flip` mirrors half of the frames; labels, whose files follow the frames, forbid it.
+    `split`: "train", "test", or "check" for the preset's bundled frames of neither. The preset's seed
+    draws the split and the mirroring. `flip` mirrors half of the frames; labels, whose files follow
+    the frames, forbid it.
     """
-    root = root or bundled(preset.data.sun, "--sun", preset)
     data = preset.data
+    counts = data.sun_counts
+    if split == "check":
+        root, split, counts = data_root() / data.check, "train", (data.check_items, 0)
+    root = root or bundled(data.sun, "--sun", preset)
     height, width = data.train_size
-    cache = max(data.sun_counts) * height * width * 8 < CACHE_BYTES
+    cache = max(counts) * height * width * 8 < CACHE_BYTES
     return SUNRGBD(
         root,
         split,
-        data.sun_counts,
+        counts,
+        preset.seed,
         size=data.train_size,
         clip_m=data.clip_m,
         scheme=data.sun_split,
@@ -89,41 +98,43 @@ def sun_set(preset: Preset, split: str, root: Path | None, flip: bool = False) -
 
 def datasets(
     preset: Preset, stage: Stage, sources: Sources, depth_digest: str | None
-) -> tuple[Dataset, Dataset]:
-    """Return the stage's training set and the few items of the test split that it is scored on.
+) -> tuple[Dataset, Dataset | None]:
+    """Return the stage's training set, and the items that it is scored on after every epoch.
 
     The training set has `set_epoch`, since its mirroring, or all of it in stage 0, changes with the
-    epoch (ledger id "augmentation"). Labels must be those of the depth net with `depth_digest`.
-    Raises DataError when a folder is missing or not in its layout.
+    epoch (ledger id "augmentation"). The others are trained and tested on by nobody (ledger id
+    "check-items"): the preset's bundled set of them, or the last items of the training set, which
+    then lacks them; None where maps are given, which no other pair has, or none are wanted. Labels
+    must be those of the depth net with `depth_digest`. Raises DataError when a folder is missing or
+    not in its layout.
     """
-    size = preset.data.train_size
+    data, wanted = preset.data, preset.data.check_items
     if stage.data == "scenes":
-        count = stage.samples_per_epoch
-        return Scenes(count, STAGE0_FIRST_SEED, size), Scenes(CHECK_ITEMS, STAGE0_CHECK_SEED, size)
-    if stage.data == "sun":
-        train, test = (
-            sun_set(preset, split, sources.sun, flip=split == "train")
-            for split in ("train", "test")
+        scenes = Scenes(stage.samples_per_epoch, STAGE0_FIRST_SEED, data.train_size)
+        return scenes, Scenes(wanted, STAGE0_CHECK_SEED, data.train_size) if wanted else None
+    if stage.data == "labels" and (sources.labels is None or not sources.labels.is_dir()):
+        raise DataError(f"{sources.labels}: no labels there; make them with `labels` first")
+
+    def read(split: str, flip: bool) -> FileDataset:
+        if stage.data == "sun":
+            return sun_set(preset, split, sources.sun, flip)
+        if stage.data == "labels":
+            frames, folder = sun_set(preset, split, sources.sun), sources.labels / split
+            return LabelSet(frames, folder, depth_digest, flip=flip, seed=preset.seed)
+        return ebb_set(preset, split, sources.ebb, sources.maps, stage.given, flip)
+
+    train = read("train", True)
+    if any(stage.given) or not wanted:
+        return train, None
+    if data.check:
+        check = read("check", False)
+        return train, Part(check, range(min(wanted, len(check))))
+    if len(train) < 2:
+        raise DataError(
+            f"{stage.name}: one item alone cannot be trained and checked on; add others"
         )
-    elif stage.data == "labels":
-        if sources.labels is None or not sources.labels.is_dir():
-            raise DataError(f"{sources.labels}: no labels there; make them with `labels` first")
-        train, test = (
-            LabelSet(
-                sun_set(preset, split, sources.sun),
-                sources.labels / split,
-                depth_digest,
-                flip=split == "train",
-                seed=preset.seed,
-            )
-            for split in ("train", "test")
-        )
-    else:
-        train, test = (
-            ebb_set(preset, split, sources.ebb, sources.maps, stage.given)
-            for split in ("train", "test")
-        )
-    return train, Subset(test, range(min(CHECK_ITEMS, len(test))))
+    kept = len(train) - min(wanted, max(1, len(train) // 10))
+    return Part(train, range(kept)), Part(read("train", False), range(kept, len(train)))
 
 
 def weights_file(run_dir: Path, stage: Stage) -> Path:

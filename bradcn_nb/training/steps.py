@@ -25,11 +25,12 @@ class Job:
     stage: Stage
     folder: Path
     train_set: Dataset
-    check_set: Dataset
+    check_set: Dataset | None
     items: int  # in the training set
     used: int  # of them in each epoch
     per_epoch: int  # steps
-    steps: int  # in all
+    steps: int  # of the whole stage, whose schedule is a function of them
+    last: int  # at which this call ends
     processes: int
     checkpoint_every: int | None  # steps; None: about a minute
     num_workers: int
