@@ -69,6 +69,16 @@ def add_sun_split(parser: Parser) -> None:
     )
 
 
+def add_device(parser: Parser) -> None:
+    """Add --device."""
+    parser.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="auto (default: a GPU where there is one), cpu, cuda or mps",
+    )
+
+
 def add_set(parser: Parser) -> None:
     """Add --set."""
     parser.add_argument(
