@@ -50,7 +50,10 @@ def add(group) -> None:
         "--runs", type=Path, default=Path("runs"), metavar="DIR", help="trainings; default: runs"
     )
     parser.add_argument(
-        "--arms", nargs="+", metavar="ARM", help="rows of a table; default: all; a wrong name lists them"
+        "--arms",
+        nargs="+",
+        metavar="ARM",
+        help="rows of a table; default: all; a wrong name lists them",
     )
     parser.add_argument("--seeds", type=natural, default=5, metavar="N", help="default: 5")
     parser.add_argument(
