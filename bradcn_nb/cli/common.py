@@ -59,6 +59,16 @@ def add_common(parser: Parser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
+def add_device(parser: Parser) -> None:
+    """Add --device."""
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda", "mps"),
+        default="auto",
+        help="where the nets run; default: auto, a GPU where there is one",
+    )
+
+
 def add_sun_split(parser: Parser) -> None:
     """Add --sun-split."""
     parser.add_argument(
