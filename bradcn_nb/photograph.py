@@ -14,6 +14,7 @@ from bradcn_nb.errors import BradcnError, PhotoError
 from bradcn_nb.lens.by_depth import NEAREST_M, render_lens
 from bradcn_nb.lens.thin_lens import over_white
 from bradcn_nb.lens.upsample import guided_upsample, resize, upsample_stack
+from bradcn_nb.models.blocks import pad_to_stride
 from bradcn_nb.models.bundled import load_bradcn, load_depth_net
 from bradcn_nb.models.inference import for_inference
 from bradcn_nb.presets import ModelConfig, preset
@@ -117,12 +118,3 @@ def _net_input(
     tensor = torch.from_numpy(np.ascontiguousarray(small))[None]
     device = next(net.parameters(), tensor).device
     return pad_to_stride(tensor, cfg.stride).to(device), rows, columns
-
-
-def pad_to_stride(image: torch.Tensor, stride: int) -> torch.Tensor:
-    """Continue pictures (N,C,H,W) by reflection, right and below, to multiples of `stride`."""
-    for axis in (2, 3):
-        size = image.shape[axis]
-        index = np.pad(np.arange(size), (0, -size % stride), mode="reflect")
-        image = image.index_select(axis, torch.from_numpy(index).to(image.device))
-    return image

@@ -79,16 +79,6 @@ def add_sun_split(parser: Parser) -> None:
     )
 
 
-def add_device(parser: Parser) -> None:
-    """Add --device."""
-    parser.add_argument(
-        "--device",
-        default="auto",
-        metavar="NAME",
-        help="auto (default: a GPU where there is one), cpu, cuda or mps",
-    )
-
-
 def add_set(parser: Parser) -> None:
     """Add --set."""
     parser.add_argument(

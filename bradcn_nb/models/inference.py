@@ -58,20 +58,3 @@ def for_inference(net: Net) -> Net:
             if isinstance(child, StdConv2dSame):
                 setattr(parent, name, FoldedConv(child))
     return ready.to(memory_format=torch.channels_last)
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """Return the device that `name` means: "auto" is a GPU where there is one, else the CPU.
-
-    Raises BradcnError for a device that is unknown or not there, naming those that are.
-    """
-    there = ["cpu"]
-    if torch.backends.mps.is_available():
-        there.insert(0, "mps")
-    if torch.cuda.is_available():
-        there.insert(0, "cuda")
-    if name == "auto":
-        return torch.device(there[0])
-    if name.partition(":")[0] not in there:
-        raise BradcnError(f"no device {name!r} here: choose auto or {', '.join(there)}")
-    return torch.device(name)
