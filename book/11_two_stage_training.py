@@ -375,7 +375,7 @@ print(f"{len(history)} steps of {stage1.batch} pictures of {n}")
 
 # %% [markdown]
 # Now the package's own loop, on the same pictures, for as many steps. It does more: it writes a log, checks
-# itself on test pictures, saves checkpoints, and runs on GPUs. But its weights must be ours.
+# itself on pictures of neither set, saves checkpoints, and runs on GPUs. But its weights must be ours.
 
 # %%
 from bradcn_nb.models import load_weights
@@ -613,7 +613,7 @@ plt.show()
 #
 # Two warnings before you compare. Stage 2b's numbers are higher than 2a's because its loss has one
 # more term; they are not comparable. And a falling training loss says nothing about pictures that the net has not
-# seen. For that there is the *check*: after each epoch the net is scored on 16 pictures of the test split.
+# seen. For that there is the *check*: after each epoch the net is scored on 16 pictures. (In the bundled logs they are of the test split; since then, of neither set.)
 # The weights that ship are simply the last ones, whatever it says. The test pairs are fresh: the choices of this book
 # (the kind of skip, the look of the scenes, the length of the training) were made on other pairs, which have been put away.
 #

@@ -63,9 +63,9 @@ def add_device(parser: Parser) -> None:
     """Add --device."""
     parser.add_argument(
         "--device",
-        choices=("auto", "cpu", "cuda", "mps"),
         default="auto",
-        help="where the nets run; default: auto, a GPU where there is one",
+        metavar="NAME",
+        help="where nets run: auto (default, a GPU where there is one), cpu, cuda or mps",
     )
 
 
