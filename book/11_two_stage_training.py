@@ -353,7 +353,8 @@ from bradcn_nb.training.loop import BETAS, LARGE, EpochBatches
 from bradcn_nb.training.losses import l1
 from bradcn_nb.training.stages import Sources, datasets
 
-stage1, STEPS = small.stage("stage1"), 16
+stage1, STEPS = small.stage("stage1"), 16  # two epochs
+whole = stage1.epochs * STEPS // 2  # the schedule is the whole stage's
 train_set, _ = datasets(small, stage1, Sources(labels=labels), None)
 n = len(train_set)
 
@@ -365,7 +366,7 @@ for epoch in range(2):
     train_set.set_epoch(epoch)  # which pictures are mirrored depends on the epoch
     order = EpochBatches(n, n, stage1.batch, small.seed, epoch)
     for item in DataLoader(train_set, batch_sampler=order):
-        adam.param_groups[0]["lr"] = learning_rate(stage1, len(history), STEPS)
+        adam.param_groups[0]["lr"] = learning_rate(stage1, len(history), whole)
         loss = l1(mine(item["image"]), item["error"], item["mask"])
         adam.zero_grad()
         loss.backward()

@@ -51,7 +51,7 @@ def test_every_pair_has_the_interval_that_it_would_have_alone():
 def test_the_page_holds_each_pair_once_and_fetches_nothing():
     text = comparison_viewer(records(), TITLES, "high").data
     assert text == comparison_viewer(records(), TITLES, "high").data
-    data = json.loads(re.search(r"const data = (\{.*\});", text)[1])
+    data = json.loads(re.search(r"\), (\{.*\})\);", text)[1])
     assert data["titles"] == ["the <low> one", "twin", "ours", "new"]
     assert list(data["pairs"]) == ["0-1", "0-2", "1-2"] and data["pairs"]["0-2"][0] == 3
     assert not re.search(r"https?:|//cdn|<link|src=", text)

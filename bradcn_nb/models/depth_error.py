@@ -21,8 +21,9 @@ def depth_error(predicted: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor,
 def predict_depth(depth_net: nn.Module, image: Tensor) -> Tensor:
     """Return Do, metres (N, 1, H, W), of pictures (N, 3, H, W) of any size.
 
-    They are mirrored to multiples of `depth_net.stride`, and cut back.
+    They are mirrored to multiples of the net's `stride`, and cut back; a net
+    without one takes any size.
     """
     height, width = image.shape[-2:]
-    padded = pad_to_stride(image, depth_net.stride)
+    padded = pad_to_stride(image, getattr(depth_net, "stride", 1))
     return depth_net(padded).float()[..., :height, :width]
