@@ -8,10 +8,11 @@ from typing import Any, get_args, get_origin
 
 from bradcn_nb.data.splits import SCHEMES
 from bradcn_nb.errors import BradcnError
-from bradcn_nb.presets import Preset, Stage
+from bradcn_nb.presets import DataConfig, Preset, Stage
 from bradcn_nb.training.steps import SCHEDULES
 
-FIXED = ("name", "net", "data", "given", "frozen")  # what a stage is, not how it is done
+# What a stage is, not how it is done; which data, for which there are --ebb and --sun.
+FIXED = {Stage: ("name", "net", "data", "given", "frozen"), DataConfig: ("ebb", "sun")}
 CHOICES = {"schedule": tuple(SCHEDULES), "sun_split": SCHEMES}
 FROM_ZERO = ("seed", "check_items", "l1", "ms_ssim", "depth_shift")  # others start above 0
 
@@ -45,7 +46,7 @@ def names_of(preset: Preset) -> list[str]:
 
 
 def _free(part: Any) -> list[str]:
-    fixed = FIXED if isinstance(part, Stage) else ()
+    fixed = FIXED.get(type(part), ())
     return [field.name for field in fields(part) if field.name not in fixed]
 
 
