@@ -60,15 +60,15 @@ class DataConfig:
     sun_counts: tuple[int, int]  # (train, test) frames drawn from SUN RGB-D
     clip_m: float  # depths beyond this many metres are clipped
     sun_split: str = "random"  # as Section IV-A; "scene": no place in both sets, ledger "sun-leak"
-    # The bundled set, trained and tested on by nobody, that is scored after every epoch; None: items
-    # that the training set then lacks (ledger "check-items").
+    # The bundled set, trained and tested on by nobody, that is scored after every epoch; None:
+    # items that the training set then lacks (ledger "check-items").
     check: str | None = "mini-check"
     check_items: int = 16  # 0: none is scored, and none is held out
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of the training schedule: which net learns what, from which data, for how long."""
+    """One part of the schedule: which net learns what, and for how long."""
 
     name: str
     net: str  # "depth" | "adcn" | "bradcn" | the name of a baseline
@@ -79,13 +79,15 @@ class Stage:
     l1: float = 1.0  # weight of the L1 loss
     ms_ssim: float = 0.0  # weight of 1 - MS-SSIM, ledger id "loss-weights"
     samples_per_epoch: int | None = None  # None: the whole data set
-    frozen: tuple[str, ...] = ()  # attributes of the net that keep their weights
-    schedule: str = "constant"  # of the learning rate, a name in `training.steps.SCHEDULES`
-    given: tuple[str | None, str | None] = (None, None)  # Do and De as `data.maps` holds them
+    frozen: tuple[str, ...] = ()  # parts of the net that keep their weights
+    schedule: str = "constant"  # of the rate: `training.steps.SCHEDULES`
+    # Do and De as `data.maps` holds them; None: predicted, or not used
+    given: tuple[str | None, str | None] = (None, None)
 
     @property
     def calibrates(self) -> bool:
-        """Whether the whole model is there, but only its ADCN learns, and nothing is rendered."""
+        """Whether the whole model is there, but only its ADCN learns, and
+        nothing is rendered."""
         return self.net == "bradcn" and set(ALL_BUT_ADCN) <= set(self.frozen)
 
 
@@ -97,29 +99,30 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a step is computed, in every stage. Each field changes the weights that come out.
+    """How a step is computed, in every stage; it changes the weights.
 
-    A step is one move of the optimiser. Its loss is the mean over processes * `accumulate` *
-    `Stage.batch` items, as if they were one batch. What changes time or memory alone, such as
-    activation checkpointing, is no part of it. Raises BradcnError for a value out of range.
+    A step is one move of the optimiser. Its loss is the mean over processes *
+    `accumulate` * `Stage.batch` items, as if they were one batch. What changes
+    time or memory alone, such as activation checkpointing, is no part of it.
+    Raises BradcnError for a value out of range.
     """
 
-    precision: str = "fp32"  # of the forward pass; "fp16" scales the loss, and needs a GPU
+    precision: str = "fp32"  # of the forward pass; "fp16" needs a GPU
     accumulate: int = 1  # batches of each process in a step
-    clip: float | None = None  # the gradient's norm is cut to this; None: left alone
-    ema: float | None = None  # decay of a running mean of the weights, kept beside them; None: none
+    clip: float | None = None  # the gradient's norm is cut to this
+    ema: float | None = None  # decay of a running mean of the weights
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
-            raise BradcnError(
-                f"unknown precision {self.precision!r}: choose one of {', '.join(PRECISIONS)}"
-            )
+            known = ", ".join(PRECISIONS)
+            given = repr(self.precision)
+            raise BradcnError(f"unknown precision {given}: use {known}")
         if self.accumulate < 1:
-            raise BradcnError(f"accumulate is {self.accumulate}: a step needs 1 batch or more")
+            raise BradcnError(f"accumulate {self.accumulate} is not 1 or more")
         if self.clip is not None and not self.clip > 0:
-            raise BradcnError(f"clip is {self.clip}: a norm to cut to is above 0")
+            raise BradcnError(f"clip is {self.clip}: a norm is above 0")
         if self.ema is not None and not 0 < self.ema < 1:
-            raise BradcnError(f"ema is {self.ema}: a decay lies between 0 and 1, often 0.999")
+            raise BradcnError(f"ema is {self.ema}: a decay is between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -230,7 +233,8 @@ PRESETS: dict[str, Preset] = {
 
 
 def preset_of(cfg: ModelConfig) -> str:
-    """Return the name of the preset that has this model, whichever kind its depth is, or "custom"."""
+    """Return the name of the preset that has this model, whichever kind its depth is, or
+    "custom"."""
     cfg = replace(cfg, depth_kind="metric")
     # From the back: `colab` has the model of `paper`.
     return next((name for name, known in reversed(PRESETS.items()) if known.model == cfg), "custom")

@@ -21,7 +21,9 @@ TITLES = {
 
 
 def records():
-    """Four arms on 20 pictures: `high` gains 1 dB on `low` and nothing on `same`; `new` has one seed."""
+    """Four arms on 20 pictures: `high` gains 1 dB on `low` and nothing on `same`; `new` has one
+    seed.
+    """
     rng = np.random.default_rng(0)
     found = {}
     for arm, gain, seeds in (("low", -1.0, 3), ("same", 0.0, 2), ("high", 0.0, 3), ("new", 0.2, 1)):

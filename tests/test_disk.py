@@ -1,4 +1,5 @@
-"""A disk that is full or read-only: one line, nothing lost, and the same bits once there is room."""
+"""A disk that is full or read-only: one line, nothing lost, and the same bits once there is
+room."""
 
 import errno
 import json
@@ -54,7 +55,8 @@ def full_after_a_part(_tensors, path, **_):
 
 
 # What fails, from which of its calls on, and how; the file that the error names; the step kept.
-# A run has 10 steps, a checkpoint every 2, and reports (log) every 2 and at the epochs' ends, 5 and 10.
+# A run has 10 steps, a checkpoint every 2, and reports (log) every 2 and at the epochs' ends, 5 and
+# 10.
 FAILURES = {
     "checkpoint": (checkpoint, "save_file", 3, full_after_a_part, "checkpoint.safetensors", 4),
     "checkpoint's name": (files, "sync_replace", 5, full, "checkpoint.safetensors", 4),
@@ -89,7 +91,8 @@ def test_a_full_disk_loses_nothing(whole, tmp_path, monkeypatch, what):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A function that mounts or resizes a file system in memory; skips where that is not allowed."""
+    """A function that mounts or resizes a file system in memory; skips where that is not
+    allowed."""
     folder = tmp_path / "disk"
     folder.mkdir()
 

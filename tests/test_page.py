@@ -1,4 +1,5 @@
-"""The elements' files and the helper that fills them in: escaped, unique, complete, free of errors."""
+"""The elements' files and the helper that fills them in: escaped, unique, complete, free of
+errors."""
 
 from html.parser import HTMLParser
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Several processes: the gradients of one with a larger batch, exact resume, and no hang when one dies."""
+"""Several processes: the gradients of one with a larger batch, exact resume, and no hang when one
+dies.
+"""
 
 import dataclasses
 import json
@@ -118,7 +120,8 @@ def wait_for(path: Path, launched: subprocess.Popen) -> None:
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
-    """The folder of the data and of all runs, and the launcher of two processes, in its last run."""
+    """The folder of the data and of all runs, and the launcher of two processes, in its last
+    run."""
     root = tmp_path_factory.mktemp("processes")
     for items in (1, 4, 7, 29):
         write_ebb(root / f"ebb{items}", items, 2)

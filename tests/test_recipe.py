@@ -1,4 +1,5 @@
-"""What a preset's recipe does to a step: accumulation, precision, scaling, clipping, running mean."""
+"""What a preset's recipe does to a step: accumulation, precision, scaling, clipping, running
+mean."""
 
 import csv
 import dataclasses
@@ -172,7 +173,8 @@ def test_precisions_that_cannot_be_had(root, tmp_path, monkeypatch):
 
 
 def scaled(_precision: str):
-    """`make_accelerator` with fp16's scaler, which works on a CPU too, though Accelerate has none."""
+    """`make_accelerator` with fp16's scaler, which works on a CPU too, though Accelerate has
+    none."""
     accelerator = make_accelerator("fp32")
     accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=2)
     return accelerator

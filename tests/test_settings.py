@@ -1,4 +1,6 @@
-"""What a training is told: numbers of the preset, nets that are given, trials, devices; and its records."""
+"""What a training is told: numbers of the preset, nets that are given, trials, devices; and its
+records.
+"""
 
 import json
 import subprocess

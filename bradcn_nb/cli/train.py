@@ -14,18 +14,22 @@ def add(group) -> None:
         group,
         "train",
         run_training,
-        "Train one stage, or all in order.\nStarted again, it goes on from its last checkpoint and ends\n"
+        "Train one stage, or all in order.\nStarted again, it goes on from its last checkpoint "
+        "and ends\n"
         "with the same weights; finished stages are skipped. Ctrl-C writes a checkpoint first.\n"
         "Of all stages, the one whose net is given (--depth, --adcn) is left out. A stage that is\n"
-        "named alone starts from the net given for it, and its result then goes into the later ones.",
+        "named alone starts from the net given for it, and its result then goes into the later "
+        "ones.",
         "  python -m bradcn_nb train --run runs/mini\n"
         "  python -m bradcn_nb train stage2b --run runs/mini --resume fresh\n"
         "  python -m bradcn_nb train --run runs/short --set stage0.epochs=4 stage1.lr=1e-4 seed=1\n"
-        "  python -m bradcn_nb train --preset paper --set data.sun_counts=250,50 --max-steps 20 ...\n"
+        "  python -m bradcn_nb train --preset paper --set data.sun_counts=250,50 --max-steps "
+        "20 ...\n"
         "  python -m bradcn_nb train --preset paper --run runs/paper --ebb /data/EBB \\\n"
         "      --sun /data/SUNRGBD --depth depth.safetensors --precision bf16 --tensorboard\n"
         "  accelerate launch --multi_gpu -m bradcn_nb train --preset paper ...\n"
-        "  torchrun --nproc-per-node 2 -m -- bradcn_nb train ...   (several processes without a GPU)",
+        "  torchrun --nproc-per-node 2 -m -- bradcn_nb train ...   (several processes without "
+        "a GPU)",
     )
     stages = sorted({stage.name for known in PRESETS.values() for stage in known.stages})
     parser.add_argument(
@@ -83,7 +87,8 @@ def add(group) -> None:
     recipe.add_argument(
         "--signed-error",
         action="store_true",
-        help="not the paper's: an ADCN that sees the depth, too, and predicts which way it is wrong",
+        help="not the paper's: an ADCN that sees the depth, too, and predicts which way it is "
+        "wrong",
     )
     recipe.add_argument("--precision", choices=PRECISIONS, help="default: the preset's, fp32")
     recipe.add_argument(

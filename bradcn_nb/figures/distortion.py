@@ -1,4 +1,6 @@
-"""A picture to spoil by slider, and what the metrics say of it: plain HTML and script, no kernel, no network."""
+"""A picture to spoil by slider, and what the metrics say of it: plain HTML and script, no kernel,
+no network.
+"""
 
 from html import escape
 
@@ -14,11 +16,12 @@ def distortion_viewer(
     description: str,
     quality: int = 88,
 ) -> HTML:
-    """Show `truth` under a chosen distortion of chosen strength, with its numbers; a button blinks back.
+    """Show `truth` under a chosen distortion of chosen strength, with its numbers; a button blinks
+    back.
 
-    `levels` maps a distortion's name to its strengths, weakest first: each a uint8 (H, W, 3) picture
-    like `truth`, the strength in words, and metric -> value in words. `description` says what the
-    picture shows, for readers who do not see it. Everything is reached by keyboard. Raises
+    `levels` maps a distortion's name to its strengths, weakest first: each a uint8 (H, W, 3)
+    picture like `truth`, the strength in words, and metric -> value in words. `description` says
+    what the picture shows, for readers who do not see it. Everything is reached by keyboard. Raises
     ValueError for pictures of another size, and unless all distortions have as many strengths.
     """
     counts = {len(row) for row in levels.values()}

@@ -1,7 +1,8 @@
-"""Elements that work without a kernel or a network: HTML, CSS and JavaScript of `pages/`, filled in.
+"""Elements that work without a kernel or a network: HTML, CSS and JavaScript of `pages/`, filled
+in.
 
-`pages/NAME.html` has $places; `NAME.css` calls its element `#element`; `NAME.js` is a function of that
-element and of the data. What all of them share stands in `shared.css`.
+`pages/NAME.html` has $places; `NAME.css` calls its element `#element`; `NAME.js` is a function of
+that element and of the data. What all of them share stands in `shared.css`.
 """
 
 import base64
@@ -25,8 +26,8 @@ def page(name: str, data: Any, **places: str | int) -> HTML:
     """Return the element `name`, its `data` (what JSON can hold) and its `places` filled in.
 
     Texts are escaped, also as attributes; `Markup` is not. The id comes from the content: the same
-    data give the same element, and two elements never share one. Raises KeyError for a place that is
-    not filled, ValueError for one that is not there.
+    data give the same element, and two elements never share one. Raises KeyError for a place that
+    is not filled, ValueError for one that is not there.
     """
     folder = files("bradcn_nb.figures") / "pages"
     markup, css, script = (

@@ -1,4 +1,6 @@
-"""The probe: maps beside their picture, and their values where the reader clicks; no kernel, no network."""
+"""The probe: maps beside their picture, and their values where the reader clicks; no kernel, no
+network.
+"""
 
 import base64
 import hashlib
@@ -19,7 +21,8 @@ GREY = 0.62
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture (H, W, 3) in [0, 1] and maps (H, W) in metres by name, NaN where there is no value."""
+    """A picture (H, W, 3) in [0, 1] and maps (H, W) in metres by name, NaN where there is no
+    value."""
 
     name: str
     picture: np.ndarray
@@ -29,10 +32,10 @@ class Frame:
 def probe_viewer(frames: Sequence[Frame], limits: Mapping[str, float], *, description: str) -> HTML:
     """Show frames whose maps can be read pixel by pixel, with the mouse or the arrow keys.
 
-    `limits`: for each map, in the order of the panels, the value in metres that is drawn yellow; 0 is
-    dark, no value is grey. Values are read out to a millimetre. `description` says what the pictures
-    show, for readers who do not see them. Raises ValueError unless all frames have these maps and one
-    size.
+    `limits`: for each map, in the order of the panels, the value in metres that is drawn yellow; 0
+    is dark, no value is grey. Values are read out to a millimetre. `description` says what the
+    pictures show, for readers who do not see them. Raises ValueError unless all frames have these
+    maps and one size.
     """
     if not frames or len({frame.name for frame in frames}) != len(frames):
         raise ValueError("a probe needs frames, each with a name of its own")
@@ -71,7 +74,9 @@ def probe_viewer(frames: Sequence[Frame], limits: Mapping[str, float], *, descri
 
 
 def _coded(frame: Frame, limits: Mapping[str, float]) -> dict:
-    """A frame as text: data URIs of the panels, and the maps' values as base64 of uint16 millimetres."""
+    """A frame as text: data URIs of the panels, and the maps' values as base64 of uint16
+    millimetres.
+    """
     images = [data_uri(np.asarray(frame.picture, float), quality=92)]
     values = []
     for name, limit in limits.items():

@@ -57,14 +57,14 @@ def grid(
 ) -> Figure:
     """Show pictures and maps side by side; small ones are enlarged pixel by pixel.
 
-    `images`: pictures (3,H,W) or (H,W,3) in [0,1] or uint8, and maps (H,W) or (1,H,W) such as depth,
-    as tensors or arrays; a batch (N,C,H,W) is a list of its members. Maps get colours and, with
-    `colourbar`, a scale labelled with `unit`; maps of the same unit share one scale, so that equal
-    colours mean equal values, unless `limits` (lowest, highest) says otherwise. `unit` and `limits`
-    hold for all images, or are lists with one entry an image. Values that are not finite are grey.
-    `columns` defaults to one row of up to four; `width` is in inches. Returns a closed Figure: as the
-    last line of a cell it is shown once. Raises ValueError for shapes that are neither, for lists of
-    the wrong length and for no images at all.
+    `images`: pictures (3,H,W) or (H,W,3) in [0,1] or uint8, and maps (H,W) or (1,H,W) such as
+    depth, as tensors or arrays; a batch (N,C,H,W) is a list of its members. Maps get colours and,
+    with `colourbar`, a scale labelled with `unit`; maps of the same unit share one scale, so that
+    equal colours mean equal values, unless `limits` (lowest, highest) says otherwise. `unit` and
+    `limits` hold for all images, or are lists with one entry an image. Values that are not finite
+    are grey. `columns` defaults to one row of up to four; `width` is in inches. Returns a closed
+    Figure: as the last line of a cell it is shown once. Raises ValueError for shapes that are
+    neither, for lists of the wrong length and for no images at all.
     """
     arrays = [_as_array(image) for image in images]
     if not arrays:
@@ -81,7 +81,8 @@ def grid(
     bars = colourbar and any(array.ndim == 2 for array in arrays)
     height = rows * (shape * panel * (0.82 if bars else 0.97) + (0.3 if titles else 0.05))
     shared = _shared_limits(arrays, units)
-    # Outside of the style's context: the first figure may switch a notebook's pictures on, for good.
+    # Outside of the style's context: the first figure may switch a notebook's pictures on, for
+    # good.
     figure = plt.figure(
         figsize=(width, height),
         dpi=STYLE["figure.dpi"],
@@ -159,7 +160,8 @@ def _shared_limits(arrays: list[np.ndarray], units: list[str]) -> dict[str, tupl
 def _draw(
     axis: Axes, array: np.ndarray, low: float, high: float, cmap: str | None, panel_px: float
 ) -> object:
-    """Draw one picture or map; pixels stay squares when there are fewer of them than on the page."""
+    """Draw one picture or map; pixels stay squares when there are fewer of them than on the
+    page."""
     interpolation = "nearest" if array.shape[1] <= panel_px else "antialiased"
     if array.ndim == 3:
         return axis.imshow(array, interpolation=interpolation)

@@ -6,7 +6,11 @@ from torch import Tensor, nn
 from bradcn_nb.models.blocks import pad_to_stride
 
 
-def depth_error(predicted: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def depth_error(
+    predicted: Tensor,
+    truth: Tensor,
+    mask: Tensor,
+) -> tuple[Tensor, Tensor]:
     """Return De = |Do - Dgt| in metres, and where it is known.
 
     All are (N, 1, H, W); `mask` is False where the truth is missing, and De
@@ -14,7 +18,8 @@ def depth_error(predicted: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor,
     Source: Section III-C, Eq. 2.
     """
     if not predicted.shape == truth.shape == mask.shape:
-        raise ValueError(f"shapes {predicted.shape}, {truth.shape}, {mask.shape} differ")
+        shapes = predicted.shape, truth.shape, mask.shape
+        raise ValueError(f"shapes {shapes} differ")
     return torch.where(mask, (predicted - truth).abs(), 0), mask
 
 

@@ -2,7 +2,8 @@
 
 Nothing is ever unpickled: tensors are safetensors, everything else is JSON in the file's metadata.
 No random state is stored, because none is carried from step to step: order, flips and the seeds of
-every step are functions of (seed, stage, epoch, step) alone, so a resumed run meets the same numbers.
+every step are functions of (seed, stage, epoch, step) alone, so a resumed run meets the same
+numbers.
 """
 
 import json
@@ -67,7 +68,8 @@ class State:
     ema: AveragedModel | None = None
 
     def is_finite(self) -> bool:
-        """Whether every trained weight is a number; a NaN in a gradient spoils them one step early."""
+        """Whether every trained weight is a number; a NaN in a gradient spoils them one step
+        early."""
         trained = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         return bool(torch.stack([w.detach().isfinite().all() for w in trained]).all())
 

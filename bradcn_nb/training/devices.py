@@ -50,15 +50,16 @@ def make_accelerator(precision: str = "fp32") -> Accelerator:
 
 
 def loader_processes(device: torch.device) -> int:
-    """Return how many processes should load data: a GPU waits for none; a CPU has its work to do."""
+    """Return how many processes should load data: a GPU waits for none; a CPU has its work to
+    do."""
     return min(4, os.cpu_count() or 1) if device.type == "cuda" else 0
 
 
 def memory_layout(device: torch.device, precision: str) -> torch.memory_format | None:
     """Return in which order a net's maps should lie in memory; None where only a trial tells.
 
-    Channels last is a quarter faster on a CPU, and what a GPU's half-precision units want. In float32
-    an older GPU (V100) is slower with it; of newer ones it depends.
+    Channels last is a quarter faster on a CPU, and what a GPU's half-precision units want. In
+    float32 an older GPU (V100) is slower with it; of newer ones it depends.
     """
     if device.type == "cpu" or (device.type == "cuda" and precision != "fp32"):
         return torch.channels_last
@@ -101,7 +102,8 @@ def is_lost_peer(error: RuntimeError) -> bool:
 
 
 def memory_bytes(device: torch.device) -> int:
-    """Return the most that tensors have taken on a GPU so far, or what this process holds on a CPU."""
+    """Return the most that tensors have taken on a GPU so far, or what this process holds on a
+    CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return psutil.Process().memory_info().rss
@@ -125,9 +127,9 @@ BLOCK = 1 << 20
 def return_freed_blocks() -> bool:
     """Let glibc give each freed block of 1 MiB or more back to the system at once; say if it does.
 
-    Left alone, glibc raises that limit to 32 MiB as it goes and keeps smaller blocks, whose gaps fit
-    no later tensor: a training step with checkpointing then holds a gigabyte that nobody uses. The
-    price is a system call for every such tensor, so this is for large nets. Elsewhere than on
+    Left alone, glibc raises that limit to 32 MiB as it goes and keeps smaller blocks, whose gaps
+    fit no later tensor: a training step with checkpointing then holds a gigabyte that nobody uses.
+    The price is a system call for every such tensor, so this is for large nets. Elsewhere than on
     glibc, nothing happens. Source: mallopt(3).
     """
     try:

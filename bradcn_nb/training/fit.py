@@ -55,7 +55,8 @@ class Fit:
                     self._train_epoch(stop)
             except torch.cuda.OutOfMemoryError:
                 raise RunError(
-                    f"{job.folder}: the GPU's memory is full at step {self.step + 1}; {self._kept()};"
+                    f"{job.folder}: the GPU's memory is full at step {self.step + 1}; "
+                    f"{self._kept()};"
                     " go on with --checkpointing, or start anew with a smaller --precision"
                 ) from None
             except RuntimeError as error:
@@ -178,7 +179,8 @@ class Fit:
         self.pending.append((self.step, rate, mean, norm))
 
     def _report(self, epoch: int, stop: StopSignal) -> None:
-        """Log the steps since the last report; check, draw and save what is due; stop if asked to."""
+        """Log the steps since the last report; check, draw and save what is due; stop if asked
+        to."""
         job = self.job
         rows, stopped = self._gather(epoch, stop)
         if self.main:
@@ -202,7 +204,8 @@ class Fit:
             stop.leave(where, say=self.main)
 
     def _gather(self, epoch: int, stop: StopSignal) -> tuple[list[Row], bool]:
-        """Return the pending rows, their losses averaged over the processes, and if any is to stop."""
+        """Return the pending rows, their losses averaged over the processes, and if any is to
+        stop."""
         flag = torch.tensor(float(bool(stop.number)), device=self.accelerator.device)
         stacked = torch.stack([loss.float() for _, _, loss, _ in self.pending] + [flag])
         *values, stopped = self.accelerator.reduce(stacked, "mean").tolist()

@@ -17,7 +17,8 @@ from bradcn_nb.data import SUNRGBD
 from bradcn_nb.errors import DataError
 from bradcn_nb.files import write_atomically
 
-# Raise it when the same frame and weights would give another label, or another file: a test pins both.
+# Raise it when the same frame and weights would give another label, or another file: a test pins
+# both.
 FORMAT = 1
 QUANTUM_M = 0.001  # one grey level is 1 mm, so a label is exact to 0.5 mm
 INVALID = 65535  # no ground truth here
@@ -52,7 +53,8 @@ def write_label(path: Path, error: np.ndarray, mask: np.ndarray) -> None:
 
 
 def read_label(path: Path, size: tuple[int, int] | None) -> np.ndarray:
-    """The uint16 (H, W) of a label file; raises DataError unless it is sound and of `size` (h, w)."""
+    """The uint16 (H, W) of a label file; raises DataError unless it is sound and of `size` (h,
+    w)."""
     try:
         with Image.open(path) as picture:
             raw = np.array(picture)
@@ -109,7 +111,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def compare(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raise DataError, naming the first difference, unless labels of `found` can serve as `wanted`."""
+    """Raise DataError, naming the first difference, unless labels of `found` can serve as
+    `wanted`."""
     remedy = "make them again in another folder or delete this one"
     for key, value in wanted.items():
         theirs = found.get(key)

@@ -152,7 +152,8 @@ def _work(
 
 
 def _groups(frames: list[str], batch: int) -> list[list[int]]:
-    """The indices of the frames that meet in a batch: neighbours by name, so mostly of one sensor."""
+    """The indices of the frames that meet in a batch: neighbours by name, so mostly of one
+    sensor."""
     order = sorted(range(len(frames)), key=frames.__getitem__)
     return [order[i : i + batch] for i in range(0, len(order), batch)]
 
@@ -165,7 +166,8 @@ def _same_size(items: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]
 
 
 def _label(depth_net: nn.Module, items: list[dict[str, Any]]) -> list[tuple]:
-    """Eq. 2 for frames of one size: (id, error (H, W) in metres, mask (H, W)) of each, as arrays."""
+    """Eq. 2 for frames of one size: (id, error (H, W) in metres, mask (H, W)) of each, as
+    arrays."""
     device = next(depth_net.parameters(), torch.empty(0)).device
     image, truth, mask = (
         torch.stack([item[key] for item in items]).to(device) for key in ("image", "depth", "mask")
@@ -189,7 +191,8 @@ def _gather(values: list) -> list:
 
 
 def _agree(problem: Exception | None) -> None:
-    """Let all processes fail with the first problem of any, or none: then no one waits for another."""
+    """Let all processes fail with the first problem of any, or none: then no one waits for
+    another."""
     problems = _gather([str(problem)] if problem else [])
     if problem:
         raise problem

@@ -67,17 +67,18 @@ def train(
 ) -> Path:
     """Run one stage of `preset` in `run_dir`/`stage_name` and return the file of its final weights.
 
-    `resume`: "auto" goes on from a checkpoint if there is one, "require" insists on it, "fresh" moves
-    an earlier run aside. `init` names weights files by net ("depth", "adcn", "bradcn", "render"), otherwise the
-    run's earlier stages give them; `data` names folders ("ebb", "sun", "labels"), otherwise the bundled
-    sets and the run's own labels. `checkpoint_every` is in steps; without it, about once a minute.
-    What changes the weights is in the preset, also its `recipe`; the rest may change when a run goes
-    on: `max_steps` ends the stage early, and without it the same call goes on to the whole stage's
-    end; `num_workers` processes load data, None for as many as suit the device; `checkpointing` of
-    activations trades time for memory; `strip_every` steps a strip of sample
-    pictures is kept, without it one an epoch; `tensorboard` writes events beside the CSV.
-    `build` makes BRADCN from its configuration: a variant's function, or the paper's class.
-    With `Recipe.ema` the running mean of the weights is kept beside them, NET-ema.safetensors.
+    `resume`: "auto" goes on from a checkpoint if there is one, "require" insists on it, "fresh"
+    moves an earlier run aside. `init` names weights files by net ("depth", "adcn", "bradcn",
+    "render"), otherwise the run's earlier stages give them; `data` names folders ("ebb", "sun",
+    "labels"), otherwise the bundled sets and the run's own labels. `checkpoint_every` is in steps;
+    without it, about once a minute. What changes the weights is in the preset, also its `recipe`;
+    the rest may change when a run goes on: `max_steps` ends the stage early, and without it the
+    same call goes on to the whole stage's end; `num_workers` processes load data, None for as many
+    as suit the device; `checkpointing` of activations trades time for memory; `strip_every` steps a
+    strip of sample pictures is kept, without it one an epoch; `tensorboard` writes events beside
+    the CSV. `build` makes BRADCN from its configuration: a variant's function, or the paper's
+    class. With `Recipe.ema` the running mean of the weights is kept beside them,
+    NET-ema.safetensors.
 
     A killed and resumed run ends with the bits of an uninterrupted one (CPU, same thread count).
     Ctrl-C and SIGTERM write a checkpoint, then leave as KeyboardInterrupt and SystemExit(143).
@@ -193,7 +194,8 @@ def _layout(
 
 
 def in_main(accelerator: Accelerator, action: Callable[[], None]) -> None:
-    """Run `action` in the main process alone; all wait for it, and all raise the error it raises."""
+    """Run `action` in the main process alone; all wait for it, and all raise the error it
+    raises."""
     failed: list[BradcnError | None] = [None]
     if accelerator.is_main_process:
         try:
@@ -206,7 +208,8 @@ def in_main(accelerator: Accelerator, action: Callable[[], None]) -> None:
 
 
 def _is_done(record: Path, final: Path, last: int) -> bool:
-    """Whether a stage has reached step `last`, and its weights are still those that it ended with."""
+    """Whether a stage has reached step `last`, and its weights are still those that it ended
+    with."""
     if not (record.is_file() and final.is_file()):
         return False
     done = ckpt.read_json(record)

@@ -26,11 +26,12 @@ def make_run_labels(
     progress: bool = True,
     batch: int = 8,
 ) -> Path:
-    """Write Eq. 2's labels of SUN RGB-D's splits to train/, test/ and check/ of a folder; return it.
+    """Write Eq. 2's labels of SUN RGB-D's splits to train/, test/ and check/ of a folder; return
+    it.
 
-    The folder is `out_dir`, or the one in `run_dir` that belongs to this depth net. Goes on where an
-    interrupted call stopped. Processes that `accelerate launch` started share the work; `batch` is
-    of frames. Raises WeightsError and DataError for what it reads.
+    The folder is `out_dir`, or the one in `run_dir` that belongs to this depth net. Goes on where
+    an interrupted call stopped. Processes that `accelerate launch` started share the work; `batch`
+    is of frames. Raises WeightsError and DataError for what it reads.
     """
     splits = [
         "train",
@@ -54,10 +55,11 @@ def make_run_labels(
 def train_all(preset: Preset, run_dir: Path | str, **options) -> Path:
     """Run every stage of `preset` in order, with the labels between them; return the final weights.
 
-    Takes the options of `train`. A stage whose net is in `init` is left out. What all stages read is
-    checked before the first begins. Finished stages are skipped, an interrupted one goes on; "require"
-    insists that one was begun, "fresh" moves all of them aside. The result is `run_dir`/bradcn.safetensors. A preset without stage 0
-    needs `init={"depth": ...}`. Raises what `train` and `make_run_labels` raise.
+    Takes the options of `train`. A stage whose net is in `init` is left out. What all stages read
+    is checked before the first begins. Finished stages are skipped, an interrupted one goes on;
+    "require" insists that one was begun, "fresh" moves all of them aside. The result is
+    `run_dir`/bradcn.safetensors. A preset without stage 0 needs `init={"depth": ...}`. Raises what
+    `train` and `make_run_labels` raise.
     """
     run_dir = Path(run_dir)
     init, data = dict(options.pop("init", None) or {}), dict(options.pop("data", None) or {})
@@ -110,8 +112,8 @@ def check_inputs(
 ) -> None:
     """Raise what `stages` would raise for a missing data set, too few frames or a foreign file.
 
-    `init`: weights files by net; `data`: folders by name, None for the preset's bundled set. Nothing
-    large is read.
+    `init`: weights files by net; `data`: folders by name, None for the preset's bundled set.
+    Nothing large is read.
     """
     if "depth" not in init and all(stage.net != "depth" for stage in stages):
         raise RunError(f"preset {preset.name!r} has no stage 0: name a depth net by --depth")

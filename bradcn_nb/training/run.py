@@ -24,8 +24,8 @@ def open_run(folder: Path, config: dict, resume: str, net: str) -> None:
     """Make `folder` ready for a run of `config`; `resume` is "auto", "require" or "fresh".
 
     A run that started from a given `net`, the one that it trains, goes on without being given it
-    again. Raises RunError when the folder holds a run of another configuration, when it cannot be written,
-    or, with "require", when it holds no checkpoint.
+    again. Raises RunError when the folder holds a run of another configuration, when it cannot be
+    written, or, with "require", when it holds no checkpoint.
     """
     if resume not in RESUME:
         raise RunError(f"unknown resume {resume!r}: choose one of {', '.join(RESUME)}")
@@ -85,8 +85,8 @@ def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
 def commit() -> str:
     """Return the commit of the package's own repository, or "unknown" where there is none.
 
-    Where the tree differs from it, "-dirty-" and the first 8 digits of the difference's sha256 follow.
-    What runs write themselves, `data/results`, makes no tree dirty.
+    Where the tree differs from it, "-dirty-" and the first 8 digits of the difference's sha256
+    follow. What runs write themselves, `data/results`, makes no tree dirty.
     """
     home = Path(bradcn_nb.__file__).resolve().parent.parent
     if not (home / ".git").exists():
@@ -120,7 +120,9 @@ def versions() -> dict[str, str]:
 
 
 def provenance(preset: Preset, stage: Stage, steps: int, config: dict, log_digest: str) -> dict:
-    """Return the metadata that a weights file carries, as strings: what made it, from what, with what."""
+    """Return the metadata that a weights file carries, as strings: what made it, from what, with
+    what.
+    """
     return {
         "stage": stage.name,
         "steps": str(steps),

@@ -1,4 +1,5 @@
-"""A preset with some of its numbers changed: `train --set stage2a.lr=1e-5 data.sun_counts=250,50`."""
+"""A preset with some of its numbers changed: `train --set stage2a.lr=1e-5
+data.sun_counts=250,50`."""
 
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass, replace
@@ -20,9 +21,9 @@ FROM_ZERO = ("seed", "check_items", "l1", "ms_ssim", "depth_shift")  # others st
 def apply(preset: Preset, assignments: Iterable[str]) -> Preset:
     """Return `preset` with the numbers that "NAME=VALUE" strings give it.
 
-    NAME is `seed`, `recipe.X`, `data.X`, `model.X`, or `STAGE.X` with a stage's name; VALUE is read as
-    the type that the field has, a tuple's parts joined by commas. Raises BradcnError, which lists what
-    exists, for another name, and for a value of another type or out of range.
+    NAME is `seed`, `recipe.X`, `data.X`, `model.X`, or `STAGE.X` with a stage's name; VALUE is read
+    as the type that the field has, a tuple's parts joined by commas. Raises BradcnError, which
+    lists what exists, for another name, and for a value of another type or out of range.
     """
     for text in assignments:
         name, equals, value = text.partition("=")

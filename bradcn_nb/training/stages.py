@@ -33,7 +33,8 @@ class Sources:
 
 
 def bundled(name: str | None, option: str, preset: Preset) -> Path:
-    """Return the folder of the bundled set `name`; raises DataError when the preset bundles none."""
+    """Return the folder of the bundled set `name`; raises DataError when the preset bundles
+    none."""
     if name is None:
         raise DataError(
             f"preset {preset.name!r} bundles no such data: name its folder with {option}"
@@ -51,8 +52,9 @@ def ebb_set(
 ) -> EBB:
     """Return EBB! at the preset's training size, from `root` or the bundled set.
 
-    `split`: "train", "test", or "check" for the preset's bundled pairs of neither. `given` names the
-    maps in the folder `maps` that items hold beside the pictures. `flip` mirrors half of the pairs.
+    `split`: "train", "test", or "check" for the preset's bundled pairs of neither. `given` names
+    the maps in the folder `maps` that items hold beside the pictures. `flip` mirrors half of the
+    pairs.
     """
     if split == "check":
         root, split = data_root() / preset.data.check, "train"
@@ -72,9 +74,9 @@ def ebb_set(
 def sun_set(preset: Preset, split: str, root: Path | None, flip: bool = False) -> SUNRGBD:
     """Return SUN RGB-D at the preset's training size, from `root` or the bundled set.
 
-    `split`: "train", "test", or "check" for the preset's bundled frames of neither. The preset's seed
-    draws the split and the mirroring. `flip` mirrors half of the frames; labels, whose files follow
-    the frames, forbid it.
+    `split`: "train", "test", or "check" for the preset's bundled frames of neither. The preset's
+    seed draws the split and the mirroring. `flip` mirrors half of the frames; labels, whose files
+    follow the frames, forbid it.
     """
     data = preset.data
     counts = data.sun_counts
@@ -160,12 +162,13 @@ def make_net(
     init: dict[str, Path],
     build: Callable[[ModelConfig], BRADCN] = BRADCN,
 ) -> torch.nn.Module:
-    """Build the stage's net and load the weights that `init` names ("depth", "adcn", "bradcn", "render").
+    """Build the stage's net and load the weights that `init` names ("depth", "adcn", "bradcn",
+    "render").
 
-    A whole BRADCN starts from `bradcn` if given (stage 2b), else from `depth` and `adcn` (stage 2a), and
-    from `render` if that is given, too (ledger id "render-start"). A baseline of Table I starts from
-    its own name if given, else DBSI's depth net from `depth`. Raises WeightsError for a foreign file
-    and RunError when a net is missing or has nothing to learn.
+    A whole BRADCN starts from `bradcn` if given (stage 2b), else from `depth` and `adcn` (stage
+    2a), and from `render` if that is given, too (ledger id "render-start"). A baseline of Table I
+    starts from its own name if given, else DBSI's depth net from `depth`. Raises WeightsError for a
+    foreign file and RunError when a net is missing or has nothing to learn.
     """
     if stage.net in baselines.NAMES:
         return _make_baseline(preset, stage, init)
@@ -205,18 +208,21 @@ Comparison = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
 
 
 def compare(stage: Stage, net: torch.nn.Module, batch: dict) -> Comparison:
-    """Run the net on a batch; return (prediction, target, mask or None) as the loss compares them.
+    """Run the net on a batch; return (prediction, target, mask or None) as the
+    loss compares them.
 
-    Stage 0 compares inverse depth in 1/m: the blur's diameter is linear in it, and so is DPT's own
-    output; what is farther than the net's reach, or a scene's sky, counts as its reach (ledger id
-    "stage0"). Stage 1 compares
-    metres (Eq. 2), stage 2 pictures in [0,1], enlarged to the truth's size as the protocol val294
-    does it (ledger id "mini-truth"). Where BRADCN's ADCN alone learns, its label is made in the step,
-    from the depth net beside it and the depth that the batch brings.
+    Stage 0 compares inverse depth in 1/m: the blur's diameter is linear in it,
+    and so is DPT's own output; what is farther than the net's reach, or a
+    scene's sky, counts as its reach (ledger id "stage0"). Stage 1 compares
+    metres (Eq. 2), stage 2 pictures in [0,1], enlarged to the truth's size as
+    the protocol val294 does it (ledger id "mini-truth"). Where BRADCN's ADCN
+    alone learns, its label is made in the step, from the depth net beside it
+    and the depth that the batch brings.
     """
     if stage.net == "depth":
         reach = 1 / net_of(net).shift
-        depth = torch.where(batch["mask"], batch["depth"], reach).clamp(max=reach)
+        depth = torch.where(batch["mask"], batch["depth"], reach)
+        depth = depth.clamp(max=reach)
         mask = None if stage.data == "scenes" else batch["mask"]
         return 1 / net(batch["image"]), 1 / depth, mask
     if stage.net == "adcn":
@@ -235,7 +241,8 @@ def given_maps(batch: dict) -> dict[str, torch.Tensor]:
 
 
 def enlarge(picture: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Return `picture` (N, C, h, w) at the height and width of `like`, by bilinear interpolation."""
+    """Return `picture` (N, C, h, w) at the height and width of `like`, by bilinear
+    interpolation."""
     if picture.shape[-2:] == like.shape[-2:]:
         return picture
     return F.interpolate(picture, size=like.shape[-2:], mode="bilinear", align_corners=False)
@@ -251,7 +258,9 @@ def terms(stage: Stage, batch: dict) -> int:
 
 
 def score(stage: Stage, prediction: torch.Tensor, target: torch.Tensor, mask) -> float:
-    """Return PSNR in dB of pictures, or the mean absolute error of maps (masked if there is a mask)."""
+    """Return PSNR in dB of pictures, or the mean absolute error of maps (masked if there is a
+    mask).
+    """
     if stage.data == "ebb" and not stage.calibrates:
         squared = (prediction.clamp(0, 1) - target).square().flatten(1).mean(1)
         return float((-10 * squared.clamp_min(1e-10).log10()).mean())
@@ -260,7 +269,9 @@ def score(stage: Stage, prediction: torch.Tensor, target: torch.Tensor, mask) ->
 
 
 def panels(stage: Stage, net: torch.nn.Module, batch: dict) -> list[list[torch.Tensor]]:
-    """Return rows of (C,H,W) pictures in [0,1]: input, maps, output, truth; near and wrong are bright."""
+    """Return rows of (C,H,W) pictures in [0,1]: input, maps, output, truth; near and wrong are
+    bright.
+    """
     image = batch["image"]
     if stage.net == "depth":
         prediction, target, _ = compare(stage, net, batch)

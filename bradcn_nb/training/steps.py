@@ -54,27 +54,33 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 
 
 def learning_rate(stage: Stage, step: int, steps: int) -> float:
-    """Return the rate of step 0..steps-1: constant (the paper's) or half a cosine down to 1 %.
+    """Return the rate of step 0..steps-1: constant (the paper's) or half a
+    cosine down to 1 %.
 
     Source: Section IV-B. Raises RunError for a schedule that does not exist.
     """
     if stage.schedule not in SCHEDULES:
         raise RunError(
-            f"{stage.name}: unknown schedule {stage.schedule!r}; choose one of {', '.join(SCHEDULES)}"
+            f"{stage.name}: unknown schedule {stage.schedule!r}; "
+            "choose one of "
+            f"{', '.join(SCHEDULES)}"
         )
     return stage.lr * SCHEDULES[stage.schedule](step / steps)
 
 
 class EpochBatches(BatchSampler):
-    """The batches of one epoch from step `start` on; their order is a function of (seed, epoch).
+    """The batches of one epoch from step `start` on; their order is a function
+    of (seed, epoch).
 
-    A step takes the next `processes` * `accumulate` * `batch` items, the epoch's last one what is
-    left. Each process gets an equal part of them, to within one item, in batches of `batch`. So the
-    items of a step are the same ones, however many share the work.
+    A step takes the next `processes` * `accumulate` * `batch` items, the
+    epoch's last one what is left. Each process gets an equal part of them, to
+    within one item, in batches of `batch`. So the items of a step are the same
+    ones, however many share the work.
 
-    `steps` lists this process's batches step by step. Where it has no item, in a last step of
-    fewer items than processes, a borrowed one stands in, since all must take part in the exchange
-    of gradients; `own` is False there, and it counts for nothing.
+    `steps` lists this process's batches step by step. Where it has no item, in
+    a last step of fewer items than processes, a borrowed one stands in, since
+    all must take part in the exchange of gradients; `own` is False there, and
+    it counts for nothing.
     """
 
     def __init__(
@@ -97,9 +103,11 @@ class EpochBatches(BatchSampler):
         self.own: list[bool] = []
         for first in range(start * size, used, size):
             step = order[first : first + size]
-            low, high = (len(step) * p // processes for p in (process, process + 1))
+            low = len(step) * process // processes
+            high = len(step) * (process + 1) // processes
             mine = step[low:high] or step[:1]
-            self.steps.append([mine[i : i + batch] for i in range(0, len(mine), batch)])
+            starts = range(0, len(mine), batch)
+            self.steps.append([mine[i : i + batch] for i in starts])
             self.own.append(high > low)
         self.batch_size, self.drop_last = batch, False
 
