@@ -58,6 +58,11 @@ def test_styles_parse_and_stay_inside_their_element(file):
             assert line.type == "declaration", (selector, line)
 
 
+@pytest.mark.parametrize("file", sorted(PAGES.iterdir()), ids=lambda file: file.name)
+def test_lines_are_as_long_as_in_the_rest_of_the_package(file):
+    assert max(map(len, file.read_text("utf-8").splitlines())) <= 100
+
+
 def test_texts_are_escaped_and_the_id_follows_from_the_content():
     first = page("distortion", {"text": "</script><!--"}, **PLACES).data
     assert "a &quot;quoted&quot; &lt;picture&gt;" in first and "<option>a</option>" in first
