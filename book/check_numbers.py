@@ -7,13 +7,12 @@ It reads README.md, the pages book/*.md and the Markdown cells of the chapters' 
 number comes from. It stands right behind the number, on the same line, after one space at most,
 before the unit:
 
-    28.50<!-- =mini.psnr --> dB                       the value of a key, as
-    bradcn_nb.experiments.record.result takes it 14<!-- =metrics.traps.share_pixels * 100 --> %
-    times (" * ") or over (" / ") a number, from left to right 1.32<!-- =mini.psnr / mini.psnr_input
-    -->         or another key 24.83<!-- paper --> dB                            the paper's own, or
-    counted from the paper's 48<!-- bench --> dB                               printed by a command
-    that keeps no file 1<!-- example --> dB                              made up, as in "1 dB is
-    hardly visible"
+    28.50<!-- =mini.psnr --> dB                       a key's value: experiments.record.result
+    14<!-- =metrics.traps.share_pixels * 100 --> %    times (" * ") or over (" / ") a number,
+    1.32<!-- =mini.psnr / mini.psnr_input -->         from left to right, or another key
+    24.83<!-- paper --> dB                            the paper's own, or counted from the paper's
+    48<!-- bench --> dB                               printed by a command that keeps no file
+    1<!-- example --> dB                              made up, as in "1 dB is hardly visible"
 
 A key may hold spaces and dashes: `table2.differences.full - shuffled.psnr.mean`. There is no minus
 between keys: files of results hold differences, with their intervals.

@@ -1,5 +1,4 @@
-"""The elements' files and the helper that fills them in: escaped, unique, complete, free of
-errors."""
+"""The elements' files and the helper that fills them in: escaped, unique, complete, correct."""
 
 from html.parser import HTMLParser
 from pathlib import Path
@@ -59,18 +58,24 @@ def test_styles_parse_and_stay_inside_their_element(file):
             assert line.type == "declaration", (selector, line)
 
 
+@pytest.mark.parametrize("file", sorted(PAGES.iterdir()), ids=lambda file: file.name)
+def test_lines_are_as_long_as_in_the_rest_of_the_package(file):
+    assert max(map(len, file.read_text("utf-8").splitlines())) <= 100
+
+
 def test_texts_are_escaped_and_the_id_follows_from_the_content():
     first = page("distortion", {"text": "</script><!--"}, **PLACES).data
     assert "a &quot;quoted&quot; &lt;picture&gt;" in first and "<option>a</option>" in first
     assert first.count("</script>") == 1 and "<!--" not in first and "#element" not in first
     assert page("distortion", {"text": "</script><!--"}, **PLACES).data == first
     other = page("distortion", {"text": "b"}, **PLACES).data
-    ident = first.partition('id="')[2].partition('"')[0]
-    assert ident.startswith("distortion-") and ident not in other
+    later = page("distortion", {"text": "b"}, **PLACES | {"strength": "2"}).data
+    idents = [text.partition('id="')[2].partition('"')[0] for text in (first, other, later)]
+    assert len(set(idents)) == 3 and all(ident.startswith("distortion-") for ident in idents)
 
 
 def test_places_that_are_missing_or_left_over_are_named():
-    with pytest.raises(KeyError, match="strength"):
+    with pytest.raises(ValueError, match="distortion.html needs strength"):
         page("distortion", {}, **{k: v for k, v in PLACES.items() if k != "strength"})
     with pytest.raises(ValueError, match="no place for colour"):
         page("distortion", {}, colour="red", **PLACES)

@@ -67,7 +67,7 @@ def test_it_is_read_by_pointer_and_by_keyboard(page):  # noqa: F811
     page.locator("input").nth(1).check()
     assert status.inner_text() == "Row 5, column 6: Do 1.940 m, De 1.000 m"
     assert image.get_attribute("src") != before
-    mark = page.locator(".spot").nth(2).bounding_box()
+    mark = page.locator(".mark").nth(2).bounding_box()
     box = page.locator("img").nth(2).bounding_box()
     middle = (mark["x"] + mark["width"] / 2 - box["x"]) / box["width"]
     assert middle == pytest.approx(6.5 / 8, abs=0.02)

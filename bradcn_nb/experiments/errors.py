@@ -1,12 +1,10 @@
-"""How good is ADCN's error map itself: where it was taught, and elsewhere? The paper shows no
-number of it.
+"""How good is ADCN's error map, where it was taught and elsewhere? The paper shows no number.
 
 Three sets, each with the label of Eq. 2 for every pixel:
 
     rooms            mini-SUN's test frames: home of both nets
-    outdoor          mini-EBB's test pairs: home of the depth net, unknown to the ADCN, as in stage
-    2 outdoor-taught   the same pairs: unknown to the depth net of `rooms`, home of the ADCN taught
-    there
+    outdoor          mini-EBB's test pairs: home of the depth net, not of the ADCN, as in stage 2
+    outdoor-taught   the same pairs: unknown to the depth net of `rooms`, home of its ADCN
 
 Outdoors three pixels of ten are farther than any depth net of ours can say, and their truth is cut
 to that reach. Nets that say "far" are right there by rule. So both outdoor sets, and the

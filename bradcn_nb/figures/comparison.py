@@ -1,6 +1,4 @@
-"""Every method beside one that the reader chooses: differences with intervals; no kernel, no
-network.
-"""
+"""Every method beside one that the reader chooses: differences with intervals."""
 
 from collections.abc import Mapping
 from html import escape
@@ -19,15 +17,14 @@ METRICS = {"psnr": ("PSNR, dB", 3, True), "ssim": ("SSIM", 4, True), "lpips": ("
 def comparison_viewer(
     records: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str], reference: str
 ) -> HTML:
-    """Show each arm's paired difference to a chosen arm, in a chosen metric, with its 95 %
-    interval.
+    """Show each arm's paired difference to a chosen arm, with its 95 % interval, metric by metric.
 
     `records`: those of a table's NAME-images.json, by "ARM/SEED". `titles`: an arm's name -> its
     row's title, in the order of the rows; arms without records have no row. `reference`: the arm
     that is chosen first, if it has records. The intervals are those of
-    `statistics.crossed_interval`, over seeds and pictures. Two arms with fewer than two seeds in
-    common have none, and the row says so. Raises ValueError for fewer than two arms, and unless all
-    records are of the same pictures.
+    `evaluation.intervals.crossed_interval`, over seeds and pictures; two arms with fewer than two
+    seeds in common have none, and the row says so. Raises ValueError for fewer than two arms, and
+    unless all records are of the same pictures.
     """
     trained = {record["arm"] for record in records.values()}
     arms = [arm for arm in titles if arm in trained]

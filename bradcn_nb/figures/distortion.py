@@ -1,6 +1,4 @@
-"""A picture to spoil by slider, and what the metrics say of it: plain HTML and script, no kernel,
-no network.
-"""
+"""A picture to spoil by slider, and what the metrics say of it."""
 
 from html import escape
 
@@ -16,13 +14,16 @@ def distortion_viewer(
     description: str,
     quality: int = 88,
 ) -> HTML:
-    """Show `truth` under a chosen distortion of chosen strength, with its numbers; a button blinks
-    back.
+    """Show `truth` under a distortion of chosen strength, with its numbers; a button blinks back.
 
-    `levels` maps a distortion's name to its strengths, weakest first: each a uint8 (H, W, 3)
-    picture like `truth`, the strength in words, and metric -> value in words. `description` says
-    what the picture shows, for readers who do not see it. Everything is reached by keyboard. Raises
-    ValueError for pictures of another size, and unless all distortions have as many strengths.
+    - `truth`: (H, W, 3) uint8;
+    - `levels`: a distortion's name -> its strengths, weakest first: each a picture like `truth`,
+      the strength in words, and metric -> value in words;
+    - `description`: what the picture shows, for readers who do not see it;
+    - `quality`: of the JPEGs.
+
+    Raises ValueError for pictures of another size, and unless all distortions have as many
+    strengths.
     """
     counts = {len(row) for row in levels.values()}
     if len(counts) != 1 or 0 in counts:

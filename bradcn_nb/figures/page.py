@@ -1,5 +1,4 @@
-"""Elements that work without a kernel or a network: HTML, CSS and JavaScript of `pages/`, filled
-in.
+"""Elements that work without a kernel or a network: the files of `pages/`, filled in.
 
 `pages/NAME.html` has $places; `NAME.css` calls its element `#element`; `NAME.js` is a function of
 that element and of the data. What all of them share stands in `shared.css`.
@@ -26,18 +25,21 @@ def page(name: str, data: Any, **places: str | int) -> HTML:
     """Return the element `name`, its `data` (what JSON can hold) and its `places` filled in.
 
     Texts are escaped, also as attributes; `Markup` is not. The id comes from the content: the same
-    data give the same element, and two elements never share one. Raises KeyError for a place that
-    is not filled, ValueError for one that is not there.
+    data and places give the same element, and two elements that differ never share one. Raises
+    ValueError for a place that is not filled, and for one that is not there.
     """
     folder = files("bradcn_nb.figures") / "pages"
     markup, css, script = (
         (folder / f"{name}.{end}").read_text("utf-8") for end in ("html", "css", "js")
     )
     template = Template(markup)
-    if extra := set(places) - set(template.get_identifiers()):
+    known = set(template.get_identifiers()) - {"id"}
+    if extra := set(places) - known:
         raise ValueError(f"{name}.html has no place for {', '.join(sorted(extra))}")
+    if missing := known - set(places):
+        raise ValueError(f"{name}.html needs {', '.join(sorted(missing))}")
     content = json.dumps(data, separators=(",", ":"))
-    ident = f"{name}-{hashlib.sha256((name + content).encode()).hexdigest()[:12]}"
+    ident = f"{name}-{hashlib.sha256((content + json.dumps(places)).encode()).hexdigest()[:12]}"
     # In a script nothing may look like its end, or like the begin of a comment.
     content = content.replace("<", "\\u003c")
     filled = {

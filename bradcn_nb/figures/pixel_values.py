@@ -1,6 +1,4 @@
-"""The probe: maps beside their picture, and their values where the reader clicks; no kernel, no
-network.
-"""
+"""The probe: maps beside their picture, and their values where the reader clicks."""
 
 import base64
 import hashlib
@@ -21,8 +19,7 @@ GREY = 0.62
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture (H, W, 3) in [0, 1] and maps (H, W) in metres by name, NaN where there is no
-    value."""
+    """A picture (H, W, 3) in [0, 1] and maps (H, W) in metres, NaN where there is no value."""
 
     name: str
     picture: np.ndarray
@@ -61,7 +58,7 @@ def probe_viewer(frames: Sequence[Frame], limits: Mapping[str, float], *, descri
     figures = (
         f'<figure><figcaption>{escape(panel)}</figcaption><div class="panel">'
         f'<img src="{source}" width="{width}" height="{height}" alt="{escape(panel)}">'
-        '<span class="spot" aria-hidden="true"></span></div></figure>'
+        '<span class="mark" aria-hidden="true"></span></div></figure>'
         for panel, source in zip(panels, data["frames"][0]["images"], strict=True)
     )
     return page(
@@ -74,9 +71,7 @@ def probe_viewer(frames: Sequence[Frame], limits: Mapping[str, float], *, descri
 
 
 def _coded(frame: Frame, limits: Mapping[str, float]) -> dict:
-    """A frame as text: data URIs of the panels, and the maps' values as base64 of uint16
-    millimetres.
-    """
+    """A frame as text: data URIs of the panels, the maps' millimetres as base64 of uint16."""
     images = [data_uri(np.asarray(frame.picture, float), quality=92)]
     values = []
     for name, limit in limits.items():

@@ -1,8 +1,7 @@
-"""The click-to-refocus viewer: precomputed pictures in plain HTML and script, no kernel, no
-network.
+"""The click-to-refocus viewer: a picture for each focus and aperture, and the click that chooses.
 
-It needs nothing but a browser: the pictures are JPEGs inside the page, one for each focus and
-aperture, so it works in the built book, on Colab and in a notebook that nobody has run.
+It needs nothing but a browser: the pictures are JPEGs inside the page, so it works in the built
+book, on Colab and in a notebook that nobody has run.
 """
 
 from collections.abc import Sequence
@@ -27,9 +26,13 @@ def refocus_stack(
 ) -> list[list[np.ndarray]]:
     """Render one picture for each focus and aperture with the classical renderer.
 
-    Takes a sharp picture (H,W,3) sRGB in [0,1] and its disparity (H,W) in 1/m; returns a list over
-    `focus_m` (metres) of lists over `f_numbers` of (H,W,3) sRGB. `camera` (default EBB!'s) gives
-    focal length and sensor. Raises ValueError for a focus that is not beyond the focal length.
+    - `image`: sharp, (H,W,3) sRGB in [0,1];
+    - `disparity`: (H,W) in 1/m;
+    - `focus_m`, `f_numbers`: distances in metres, apertures;
+    - `camera`: gives focal length and sensor; default EBB!'s.
+
+    Returns a list over `focus_m` of lists over `f_numbers` of (H,W,3) sRGB. Raises ValueError for a
+    focus that is not beyond the focal length.
     """
     camera = camera or Camera()
     stack = []
@@ -55,12 +58,15 @@ def refocus_viewer(
 ) -> HTML:
     """Show a picture that refocuses where the reader clicks; a slider sets the aperture.
 
-    `stack[i][j]`: (H,W,3) sRGB in [0,1], focused at `focus_m[i]` metres at f-number `f_numbers[j]`,
-    from `refocus_stack` or a lens renderer. `disparity` (H,W) in 1/m finds the focus nearest to
-    what is clicked. `description` says what the picture shows, for readers who do not see it. All
-    can be done by keyboard: arrow keys on the picture, and two sliders. It opens at the focus with
-    index `start` and the first aperture. Raises ValueError when the sizes do not fit together or
-    `focus_m` exceeds 36 entries.
+    - `stack[i][j]`: (H,W,3) sRGB in [0,1], focused at `focus_m[i]` metres at f-number
+      `f_numbers[j]`, from `refocus_stack` or a lens renderer;
+    - `disparity`: (H,W) in 1/m, finds the focus nearest to what is clicked;
+    - `description`: what the picture shows, for readers who do not see it;
+    - `start`: index of the focus that it opens at, with the first aperture;
+    - `quality`: of the JPEGs.
+
+    All can be done by keyboard: arrow keys on the picture, and two sliders. Raises ValueError when
+    the sizes do not fit together or `focus_m` exceeds 36 entries.
     """
     if not 1 <= len(focus_m) <= len(DIGITS) or len(stack) != len(focus_m):
         raise ValueError(f"{len(stack)} rows of pictures for {len(focus_m)} focus distances")

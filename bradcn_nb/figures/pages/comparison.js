@@ -25,9 +25,9 @@ export default function (root, data) {
   }
   function step(span) {  // a round number, about a quarter of the axis
     const rough = span / 4, power = Math.pow(10, Math.floor(Math.log10(rough)));
-    return power * [1, 2, 5, 10].find(function (n) { return n * power >= rough; });
+    return power * [1, 2, 5, 10].find(n => n * power >= rough);
   }
-  function drawn(cell, ends, place) {
+  function plot(cell, ends, place) {
     add(cell, "i", "zero").style.left = place(0) + "%";
     if (!ends) return;
     const [mean, low, high] = ends.map(place);
@@ -41,34 +41,36 @@ export default function (root, data) {
   function update() {
     const j = Number(reference.value), m = Number(metric.value), times = Math.pow(2, zoom.value);
     const [name, digits, higher] = data.metrics[m];
-    const rows = data.titles.map(function (_, i) { return i === j ? null : difference(i, j, m); });
-    const known = rows.filter(Boolean), most = Math.max(0, ...known.map(function (r) { return r.seeds; }));
-    let first = Math.min(0, ...known.map(function (r) { return r.ends[1]; }));
-    let last = Math.max(0, ...known.map(function (r) { return r.ends[2]; }));
+    const rows = data.titles.map((_, i) => i === j ? null : difference(i, j, m));
+    const known = rows.filter(Boolean), most = Math.max(0, ...known.map(row => row.seeds));
+    let first = Math.min(0, ...known.map(row => row.ends[1]));
+    let last = Math.max(0, ...known.map(row => row.ends[2]));
     const margin = 0.08 * (last - first) || 1;
     first = (first - margin) / times;
     last = (last + margin) / times;
-    function place(value) { return 100 * (value - first) / (last - first); }
+    const place = value => 100 * (value - first) / (last - first);
     const count = { better: 0, worse: 0, undecided: 0 };
     body.textContent = "";
     rows.forEach(function (row, i) {
       if (i === j) return;
-      const line = add(body, "tr"), number = (add(line, "th", "", data.titles[i]).scope = "row",
-        add(line, "td", "number")), plot = add(line, "td", "plot");
-      plot.setAttribute("aria-hidden", "true");
-      drawn(plot, row && row.ends, place);
+      const line = add(body, "tr");
+      add(line, "th", "", data.titles[i]).scope = "row";
+      const number = add(line, "td", "number"), cell = add(line, "td", "plot");
+      cell.setAttribute("aria-hidden", "true");
+      plot(cell, row && row.ends, place);
       if (!row) { number.textContent = "no interval: fewer than two seeds in common"; return; }
       const [mean, low, high] = row.ends;
-      const verdict = low <= 0 && high >= 0 ? "undecided" : mean > 0 === higher ? "better" : "worse";
+      const sure = low > 0 || high < 0;
+      const verdict = !sure ? "undecided" : mean > 0 === higher ? "better" : "worse";
       count[verdict] += 1;
       line.className = verdict;
       add(number, "b", "", signed(mean, digits));
       number.append(" (" + signed(low, digits) + " to " + signed(high, digits) + ") " + verdict +
         (row.seeds < most ? ", " + row.seeds + " seeds" : ""));
     });
-    output.textContent = name + ", against “" + data.titles[j] + "”: " + count.better + " better, " +
-      count.worse + " worse, " + count.undecided + " undecided. " +
-      (most ? most + " seeds, " + data.pictures + " pictures." : "No two seeds in common.");
+    output.textContent = `${name}, against “${data.titles[j]}”: ${count.better} better, ` +
+      `${count.worse} worse, ${count.undecided} undecided. ` +
+      (most ? `${most} seeds, ${data.pictures} pictures.` : "No two seeds in common.");
     header.textContent = higher ? "better \u25b8" : "\u25c2 better";
     header.style.textAlign = higher ? "right" : "left";
     zoom.setAttribute("aria-valuetext", times + " times");

@@ -11,12 +11,12 @@ export default function (root, data) {
   });
   let shown = 0, row = Math.floor(data.height / 2), column = Math.floor(data.width / 2);
   function update() {
-    const said = data.maps.map(function (name, k) {
+    const readings = data.maps.map(function (name, k) {
       const value = decoded[shown][k][row * data.width + column];
       return name + " " + (value === data.none ? "unknown" : (value / 1000).toFixed(3) + " m");
     });
-    output.textContent = "Row " + row + ", column " + column + ": " + said.join(", ");
-    root.querySelectorAll(".spot").forEach(function (mark) {
+    output.textContent = "Row " + row + ", column " + column + ": " + readings.join(", ");
+    root.querySelectorAll(".mark").forEach(function (mark) {
       mark.style.left = 100 * (column + 0.5) / data.width + "%";
       mark.style.top = 100 * (row + 0.5) / data.height + "%";
     });
