@@ -92,8 +92,12 @@ def step_seconds(
 ) -> Range:
     """Return the fast and slow end of a step's time in s.
 
-    Each of `gpus` does one picture. `precision` is one of PRECISIONS.
+    Each of `gpus` does one picture. Raises BradcnError for a `precision`
+    that is none of PRECISIONS.
     """
+    if precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise BradcnError(f"unknown precision {precision!r}: use {known}")
     half = precision == "half"
     conv, product = (on.half, on.half) if half else on.fp32
     ends = []
