@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from bradcn_nb import files
 from bradcn_nb.__main__ import main
 from bradcn_nb.data import Part
-from bradcn_nb.errors import BradcnError, DataError
+from bradcn_nb.errors import BradcnError, DataError, WeightsError
 from bradcn_nb.models import ADCN, DepthNet, save_weights
 from bradcn_nb.presets import PRESETS, preset
 from bradcn_nb.training import devices, run, stages, train, train_all
@@ -160,6 +160,9 @@ def test_too_few_frames_are_seen_before_any_weights_are_read(tmp_path, folders, 
         train_all(
             preset("mini"), tmp_path / "run", init={"depth": nets["depth"]}, data=folders, **STILL
         )
+    swapped = {"depth": nets["adcn"]}
+    with pytest.raises(WeightsError, match="holds a ADCN, not a DepthNet"):
+        train_all(preset("mini"), tmp_path / "run", init=swapped, **STILL)
     assert main(["labels", "--depth", str(nets["depth"]), "--out", str(tmp_path / "labels"),
                  "--sun", str(folders["sun"]), "--quiet"]) == 2  # fmt: skip
 

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bradcn_nb.errors import RunError
+from bradcn_nb.errors import RunError, WeightsError
 from bradcn_nb.files import file_digest
 from bradcn_nb.models import DepthNet, load_weights, read_metadata
 from bradcn_nb.models.inference import for_inference
@@ -15,6 +15,8 @@ from bradcn_nb.training.labels import make_labels
 from bradcn_nb.training.loop import in_main, train
 from bradcn_nb.training.run import move_aside
 from bradcn_nb.training.stages import earlier_weights, ebb_set, run_labels, sun_set
+
+NETS = {"depth": "DepthNet", "adcn": "ADCN", "render": "RenderNet"}  # what a given file holds
 
 
 def make_run_labels(
@@ -117,8 +119,12 @@ def check_inputs(
     """
     if "depth" not in init and all(stage.net != "depth" for stage in stages):
         raise RunError(f"preset {preset.name!r} has no stage 0: name a depth net by --depth")
-    for path in init.values():
-        read_metadata(path)
+    for net, path in init.items():
+        kind = read_metadata(path)["net"]
+        if net in NETS and not kind.endswith(NETS[net]):
+            raise WeightsError(
+                f"{path}: holds a {kind}, not a {NETS[net]}; name a {net} net's file"
+            )
     folder = {name: Path(path) for name, path in data.items() if path}
     kinds = {stage.data for stage in stages}
     if kinds & {"sun", "labels"}:

@@ -35,6 +35,8 @@ def open_run(folder: Path, config: dict, resume: str, net: str) -> None:
         raise RunError(f"{folder}: no checkpoint to resume from; start with --resume auto")
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(".*.tmp"):  # of a run that was killed while it wrote
+            leftover.unlink()
     path = folder / "config.json"
     if path.is_file():
         unlike = list(differences(read_json(path), json.loads(json.dumps(config))))

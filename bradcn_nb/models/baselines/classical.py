@@ -1,8 +1,8 @@
 """Classical rendering (Section II-A): predicted depth, then optics; nothing learns to draw.
 
 Known: the paper names the family, depth maps and a blur that follows them, and no single method.
-Our reading: the package's own depth net before `rendering.render_lens`, a 50 mm lens at f/1.8 as in
-EBB!, focused on `rendering.default_focus` because nobody says where (ledger id "classical-focus").
+Our reading: the package's own depth net before `lens.by_depth.render_lens`, a 50 mm lens at f/1.8
+as in EBB!, focused on its `default_focus` because nobody says where (ledger id "classical-focus").
 """
 
 import numpy as np
