@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.random import Generator
 
 from bradcn_nb.scenes import sprites
-from bradcn_nb.scenes.sketch import ACCENTS, GREYS, WALLS, WOODS, Generator, linear, pick
+from bradcn_nb.scenes.colours import ACCENTS, GREYS, WALLS, WOODS, linear, pick
 from bradcn_nb.scenes.surfaces import Surface, panel
-from bradcn_nb.scenes.textures import Pyramid, material
+from bradcn_nb.scenes.textures import Pyramid
 
 
 @dataclass
@@ -38,15 +39,13 @@ class Room:
     ) -> None:
         """Add the parallelogram that `u` and `v` span from `origin`.
 
-        `texture`: a picture, or the name of a material. `tile_m`: the size of a tiling texture;
-        None stretches it once. The rest as `Surface`.
+        `tile_m`: the size of a tiling texture; None stretches it once. The rest as in `panel`.
         """
         u, v, repeat = self.turn @ u, self.turn @ v, (1.0, 1.0)
         if tile_m is not None:
             repeat = (np.linalg.norm(u) / tile_m, np.linalg.norm(v) / tile_m)
-        picture = material(texture) if isinstance(texture, str) else texture
         origin = self.turn @ (origin - self.eye)
-        self.surfaces.append(panel(origin, u, v, picture, tint, repeat, self._light, decal))
+        self.surfaces.append(panel(origin, u, v, texture, tint, repeat, self._light, decal))
 
     def _light(self, points: np.ndarray, normal: np.ndarray) -> np.ndarray:
         """Return the light that lamps and walls throw on points in camera coordinates."""

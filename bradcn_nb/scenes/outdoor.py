@@ -8,25 +8,13 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+from numpy.random import Generator
 
 from bradcn_nb.lens.reference import Layer
-from bradcn_nb.scenes.painter import (
-    CAMERA,
-    FOCAL,
-    WHITE,
-    Painter,
-    building,
-    contact_shadow,
-    foliage_wall,
-    lights,
-    paint_ground,
-    photo_backdrop,
-    sprite_pixels,
-    trunk,
-    turned,
-)
+from bradcn_nb.scenes.colours import BROWNS, GREENS, jitter, pick
+from bradcn_nb.scenes.painter import CAMERA, FOCAL, WHITE, Painter, turned
 from bradcn_nb.scenes.scene import Scene
-from bradcn_nb.scenes.sketch import BROWNS, GREENS, Generator, Sketch, jitter, pick
+from bradcn_nb.scenes.sketch import Sketch
 from bradcn_nb.scenes.sprites import any_of, branches, foliage, tufts, twig
 from bradcn_nb.scenes.subjects import subject
 from bradcn_nb.scenes.surfaces import View, panel
@@ -41,18 +29,18 @@ def _midground(p: Painter, ground_y: Callable[[float], float], near: float, far:
         foot = rng.uniform(-0.85, 0.85), ground_y(z)
         kind = str(rng.choice(["trunk", "bush", "tree", "thing", "thing"]))
         if kind == "trunk":
-            trunk(p, z, foot, rng.uniform(0.05, 0.16) * FOCAL / z)
+            p.trunk(z, foot, rng.uniform(0.05, 0.16) * FOCAL / z)
             continue
         size = rng.uniform(*BETWEEN_M[kind]) * FOCAL / z
         if kind == "bush":
-            contact_shadow(p, z, foot, 0.8 * size)
+            p.contact_shadow(z, foot, 0.8 * size)
             leaves, tint = any_of(foliage, rng), jitter(rng, WHITE, 0.2) * p.light
             p.stand(leaves, z, foot, size, tint, tall=1.5, sunk=0.1)
         elif kind == "tree":
             p.stand(any_of(branches, rng), z, foot, size, jitter(rng, WHITE, 0.2) * p.light)
         else:
-            contact_shadow(p, z, foot, 0.5 * size)
-            thing = subject(rng, sprite_pixels(p.view, 2 * size), p.sun)
+            p.contact_shadow(z, foot, 0.5 * size)
+            thing = subject(rng, p.pixels(2 * size), p.sun)
             p.stand(thing, z, foot, size, WHITE * p.light)
 
 
@@ -63,13 +51,13 @@ def _eye_level(p: Painter, focus: float) -> None:
     z = focus * rng.uniform(3.5, 9)
     kind = rng.choice(["foliage", "building", "photo", "both"], p=[0.4, 0.2, 0.2, 0.2])
     if kind == "photo":
-        photo_backdrop(p, z)
+        p.photo_backdrop(z)
     if kind in ("building", "both"):
-        building(p, z * rng.uniform(1.2, 2.5))
+        p.building(z * rng.uniform(1.2, 2.5))
     if kind in ("foliage", "both"):
-        foliage_wall(p, z, rng.uniform(-0.9, 0.0), 0.6)
+        p.foliage_wall(z, rng.uniform(-0.9, 0.0), 0.6)
     if kind != "building" and rng.random() < 0.5:
-        lights(p, z * 0.98, -0.5, 0.4)
+        p.lights(z * 0.98, -0.5, 0.4)
     _midground(p, lambda z: 0.75, 1.5 * focus, z)
 
 
@@ -88,14 +76,14 @@ def _standing(p: Painter, focus: float) -> float:
     kind = rng.choice(["foliage", "building", "photo", "both"], p=[0.35, 0.2, 0.2, 0.25])
     far = rng.uniform(6, 18)
     if kind == "photo":
-        photo_backdrop(p, 30.0)
+        p.photo_backdrop(30.0)
     if kind in ("building", "both"):
-        building(p, far * 1.6)
-    paint_ground(p, height, pitch)
+        p.building(far * 1.6)
+    p.ground(height, pitch)
     if kind in ("foliage", "both"):
-        foliage_wall(p, far, horizon - rng.uniform(0.1, 0.6), ground_y(far) + 0.03)
+        p.foliage_wall(far, horizon - rng.uniform(0.1, 0.6), ground_y(far) + 0.03)
     if kind != "building" and rng.random() < 0.5:
-        lights(p, far * 0.9, -0.5, horizon)
+        p.lights(far * 0.9, -0.5, horizon)
     _midground(p, ground_y, 1.4 * focus, 0.9 * far)
     return foot
 
@@ -106,7 +94,7 @@ def _looking_down(p: Painter, focus: float) -> None:
     p.light = rng.uniform(0.6, 1.1)
     pitch = rng.uniform(0.7, 1.3)
     distance = focus * rng.uniform(1.6, 3.0)  # along the axis
-    ground = paint_ground(p, distance * np.sin(pitch), pitch, far=30.0)
+    ground = p.ground(distance * np.sin(pitch), pitch, far=30.0)
     normal = np.cross(ground.u, ground.v)
     across, ahead = (vector / np.linalg.norm(vector) for vector in (ground.u, ground.v))
     leaf = Sketch(48, 1.0)
@@ -132,8 +120,8 @@ def _subject(p: Painter, focus: float, y: float, contact: bool) -> None:
     x = rng.uniform(-0.4, 0.4)
     light = rng.uniform(0.8, 1.25) * WHITE
     if contact:
-        contact_shadow(p, focus * 1.02, (x, y), 0.45 * size, rng.random() > 0.5)
-    texture = subject(rng, sprite_pixels(p.view, 2 * size), p.sun)
+        p.contact_shadow(focus * 1.02, (x, y), 0.45 * size, rng.random() > 0.5)
+    texture = subject(rng, p.pixels(2 * size), p.sun)
     p.stand(texture, focus, (x, y), size, light, mirror=rng.random() < 0.5)
     if contact and rng.random() < 0.3:
         p.upright(any_of(tufts, rng), focus * 0.98, (x - 0.4, y - 0.12, x + 0.4, y + 0.03), light)

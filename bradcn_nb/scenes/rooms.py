@@ -1,5 +1,4 @@
-"""Indoor scenes as in SUN RGB-D: walls, floor, furniture built of boxes, and a depth sensor that
-errs.
+"""Indoor scenes as in SUN RGB-D: walls, floor, furniture of boxes, and a depth sensor that errs.
 
 The camera is a Kinect's, about 49 degrees high. Surfaces are painted far to near with a depth test,
 so furniture may stand in any order.
@@ -9,22 +8,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 
 from bradcn_nb.lens.thin_lens import Camera
+from bradcn_nb.scenes.colours import ACCENTS, BROWNS, GREYS, WALLS, WOODS, jitter, linear, pick
 from bradcn_nb.scenes.furniture import FURNITURE, Piece, Room
 from bradcn_nb.scenes.scene import develop
-from bradcn_nb.scenes.sketch import (
-    ACCENTS,
-    BROWNS,
-    GREYS,
-    WALLS,
-    WOODS,
-    Generator,
-    jitter,
-    linear,
-    pick,
-    random_crop,
-)
+from bradcn_nb.scenes.sketch import random_crop
 from bradcn_nb.scenes.surfaces import Surface, View, draw
 from bradcn_nb.scenes.textures import pyramid
 
@@ -165,8 +155,7 @@ class RoomScene:
         return kinds[owner]
 
     def sensed(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return picture, raw depth with holes (0) and noise, and the filled depth; metres,
-        float32.
+        """Return picture, raw depth with holes (0) and noise, and filled depth; float32 metres.
 
         Noise grows with the square of depth, as a structured-light sensor's does (Khoshelham and
         Elberink 2012); holes open beside nearer edges, on dark patches and at random.

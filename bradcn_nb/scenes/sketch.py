@@ -1,31 +1,17 @@
-"""A canvas in linear light, its palettes, and the outlines that sprites are painted from.
+"""A canvas in linear light, and the outlines that sprites are painted from.
 
 Coordinates run over the sprite's height: x in [0, aspect], y in [0, 1] downwards. Sprites are drawn
 at twice their resolution and averaged, so their edges are anti-aliased.
 """
 
 import math
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 
-from bradcn_nb.lens.thin_lens import srgb_to_linear
+from bradcn_nb.scenes.colours import Colour
 from bradcn_nb.scenes.textures import Pyramid, noise, photograph, pyramid
-
-Colour = Sequence[float]
-Generator = np.random.Generator
-
-
-def linear(*srgb: float) -> np.ndarray:
-    """Return an sRGB colour, three numbers in [0, 1], in linear light."""
-    return np.asarray(srgb_to_linear(np.asarray(srgb, np.float32)), np.float64)
-
-
-def jitter(rng: Generator, colour: Colour, amount: float = 0.12) -> np.ndarray:
-    """Return `colour` with a random brightness and a smaller random hue."""
-    return np.asarray(colour) * np.exp(rng.normal(0, amount)) * np.exp(rng.normal(0, amount / 3, 3))
-
 
 _ALONG = np.array([0, 0.15, 0.35, 0.55, 0.8, 1.0])
 _HALF_LEAF = np.stack([_ALONG, np.sin(np.pi * _ALONG**0.8)], -1)
@@ -135,23 +121,3 @@ def ellipse(cx: float, cy: float, rx: float, ry: float, angle: float = 0.0) -> n
     x, y = rx * np.cos(a), ry * np.sin(a)
     c, s = np.cos(angle), np.sin(angle)
     return np.stack([cx + c * x - s * y, cy + s * x + c * y], -1)
-
-
-def _palette(*colours: str) -> list[np.ndarray]:
-    """Return colours in linear light that are given as sRGB "red green blue" in percent."""
-    return [linear(*(int(part) / 100 for part in colour.split())) for colour in colours]
-
-
-GREENS = _palette("30 35 20", "24 31 19", "40 43 26", "20 26 18", "35 39 29", "45 42 27")
-BROWNS = _palette("42 33 26", "35 29 24", "50 40 30", "30 25 22", "45 27 16")
-GREYS = _palette("48 47 45", "40 40 41", "58 56 53", "33 33 34", "62 58 50")
-WALLS = _palette("75 70 60", "62 54 46", "68 67 65", "80 78 74", "60 42 34", "55 57 60")
-ACCENTS = _palette("70 20 20", "82 42 55", "84 70 28", "88 86 82", "48 34 52") + _palette(
-    "78 45 24", "30 38 52", "72 69 63"
-)
-WOODS = BROWNS + _palette("72 58 42", "82 80 76", "22 17 15")
-
-
-def pick(rng: Generator, palette: Sequence[np.ndarray], amount: float = 0.15) -> np.ndarray:
-    """Return a random colour of `palette`, varied a little."""
-    return jitter(rng, palette[rng.integers(len(palette))], amount)

@@ -3,8 +3,10 @@
 from functools import cache
 
 import numpy as np
+from numpy.random import Generator
 
-from bradcn_nb.scenes.sketch import BROWNS, GREENS, Colour, Generator, Sketch, jitter, pick
+from bradcn_nb.scenes.colours import BROWNS, GREENS, Colour, jitter, pick
+from bradcn_nb.scenes.sketch import Sketch
 from bradcn_nb.scenes.textures import SIZE, Pyramid, noise, pyramid
 
 

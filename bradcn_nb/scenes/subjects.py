@@ -3,22 +3,10 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.random import Generator
 
-from bradcn_nb.scenes.sketch import (
-    ACCENTS,
-    BROWNS,
-    GREENS,
-    GREYS,
-    WALLS,
-    Colour,
-    Generator,
-    Sketch,
-    ellipse,
-    jitter,
-    linear,
-    pick,
-    rectangle,
-)
+from bradcn_nb.scenes.colours import ACCENTS, BROWNS, GREENS, GREYS, WALLS, jitter, linear, pick
+from bradcn_nb.scenes.sketch import Colour, Sketch, ellipse, rectangle
 from bradcn_nb.scenes.textures import Pyramid
 
 

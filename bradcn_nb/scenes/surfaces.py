@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from bradcn_nb.lens.reference import Layer
-from bradcn_nb.scenes.textures import Pyramid
+from bradcn_nb.scenes.textures import Pyramid, material
 
 NEAR_M = 0.12
 Shade = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -60,7 +60,7 @@ def panel(
     origin: np.ndarray,
     u: np.ndarray,
     v: np.ndarray,
-    texture: Pyramid,
+    texture: str | Pyramid,
     tint: np.ndarray,
     repeat: tuple[float, float] = (1.0, 1.0),
     shade: Shade | None = None,
@@ -68,10 +68,12 @@ def panel(
 ) -> Surface:
     """Return the parallelogram that `u` and `v` span from `origin`.
 
-    `repeat`: how often its texture tiles along each. The rest as `Surface`.
+    `texture`: a picture, or the name of a material. `repeat`: how often it tiles along each. The
+    rest as `Surface`.
     """
-    outline = UNIT_SQUARE * repeat
-    return Surface(origin, u / repeat[0], v / repeat[1], texture, tint, outline, shade, decal)
+    picture = material(texture) if isinstance(texture, str) else texture
+    u, v, outline = u / repeat[0], v / repeat[1], UNIT_SQUARE * repeat
+    return Surface(origin, u, v, picture, tint, outline, shade, decal)
 
 
 def _clip_near(corners: np.ndarray) -> np.ndarray:
