@@ -39,7 +39,7 @@ from bradcn_nb.data.prepared import (
 )
 from bradcn_nb.data.sunrgbd import INTRINSICS, frame_folders, only_file, read_intrinsics, scaled
 from bradcn_nb.errors import DataError
-from bradcn_nb.files import write_atomically
+from bradcn_nb.files import is_unused, write_atomically
 
 JPEG = {"format": "JPEG", "quality": 98, "subsampling": 0}
 SAMPLES = 24  # items whose copies are made, and not kept, to tell how large all will be
@@ -216,7 +216,7 @@ def _earlier(out: Path, head: Record) -> Prepared:
     """What an earlier run left in `out`; DataError if that is not the same preparation."""
     before = read_prepared(out)
     if before is None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if not is_unused(out):
             raise DataError(f"{out}: is not an empty folder; choose another one")
         return Prepared(head)
     for key, value in head.items():

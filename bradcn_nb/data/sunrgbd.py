@@ -19,7 +19,7 @@ from bradcn_nb.data.files import (
     resize_picture,
 )
 from bradcn_nb.data.prepared import check_prepared
-from bradcn_nb.data.splits import is_nyu, split_frames
+from bradcn_nb.data.splits import split_frames
 from bradcn_nb.errors import DataError
 
 SUN_SENSORS = ("kv1", "kv2", "realsense", "xtion")
@@ -76,11 +76,6 @@ class SUNRGBD(FileDataset):
             raise DataError(f"{self.root}: {error}") from None
         if not self.ids:
             raise DataError(f"{self.root}: the {split} split is empty; raise its count")
-
-    @property
-    def overlap_with_nyu(self) -> list[str]:
-        """The ids of this split that are frames of NYUv2, on which the depth net was trained."""
-        return [name for name in self.ids if is_nyu(name)]
 
     def intrinsics(self, index: int) -> np.ndarray:
         """The camera of item `index`, as it is read and not mirrored: float64 (3, 3), in pixels.
