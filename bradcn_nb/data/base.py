@@ -1,13 +1,12 @@
 """What all data sets share: mirroring without random state, the memory cache, typed items."""
 
 import hashlib
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from bradcn_nb.data.files import to_tensor
 
@@ -78,25 +77,18 @@ class FileDataset(Dataset[dict[str, Any]]):
         return item
 
 
-class Part(Dataset[dict[str, Any]]):
-    """The items `indices` of a data set; its epochs and its cache are the whole set's."""
+class Part(Subset[dict[str, Any]]):
+    """Some items of a data set, by their indices; its epochs and its cache are the whole set's."""
 
-    def __init__(self, whole: FileDataset, indices: Sequence[int]) -> None:
-        self.whole, self.indices = whole, indices
+    dataset: FileDataset
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch, as the whole set does."""
-        self.whole.set_epoch(epoch)
+        self.dataset.set_epoch(epoch)
 
     def fill(self, threads: int) -> None:
         """Fill the whole set's cache."""
-        self.whole.fill(threads)
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.whole[self.indices[index]]
+        self.dataset.fill(threads)
 
 
 def _typed(value: Any) -> Any:

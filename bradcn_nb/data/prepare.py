@@ -135,7 +135,7 @@ class _Pairs:
         numbers = sorted({*folders[0], *folders[1]} & known)
         if not numbers:
             raise DataError(f"{self.root}: no pair; EBB! is original/N.jpg and bokeh/N.jpg")
-        return {str(number): [found.get(number, []) for found in folders] for number in numbers}
+        return {str(number): [files.get(number, []) for files in folders] for number in numbers}
 
     def paths(self, source: list[list[Path]]) -> list[Path]:
         """The two files; raises DataError unless there are two."""

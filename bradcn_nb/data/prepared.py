@@ -90,20 +90,20 @@ def check_prepared(
         return
     head = prepared.head
     if head["set"] != name:
-        raise DataError(f"{root}: was prepared from {head['set']}, not {name}; name another folder")
-    if not prepared.done:
-        raise DataError(
-            f"{root}: its preparation was not finished; run the same `data prepare` again"
-        )
-    if size is None or [*size] != head["size"]:
-        height, width = head["size"]
+        problem = f"was prepared from {head['set']}, not {name}; name another folder"
+    elif not prepared.done:
+        problem = "its preparation was not finished; run the same `data prepare` again"
+    elif size is None or [*size] != head["size"]:
         asked = "their own size" if size is None else f"{size[1]}x{size[0]}"
-        raise DataError(
-            f"{root}: was prepared at {width}x{height}, but the pictures are wanted at {asked}; "
-            "name the folder of the originals"
+        problem = (
+            f"was prepared at {head['size'][1]}x{head['size'][0]}, but the pictures are wanted at "
+            f"{asked}; name the folder of the originals"
         )
-    if kind != head["kind"]:
-        raise DataError(f"{root}: was prepared with {head['kind']}, not {kind}; prepare it again")
+    elif kind != head["kind"]:
+        problem = f"was prepared with {head['kind']}, not {kind}; prepare it again"
+    else:
+        return
+    raise DataError(f"{root}: {problem}")
 
 
 def changed_files(root: Path, record: Mapping[str, Any]) -> list[str]:

@@ -149,14 +149,11 @@ def manifest_of(root: Path, name: str, inventory: Inventory) -> Prepared | None:
         return None
     if prepared.head["set"] != name:
         raise DataError(f"{root}: was prepared from {prepared.head['set']}; verify it as that")
-    height, width = prepared.head["size"]
-    inventory.present.append(
-        f"prepared at {width}x{height}, {len(prepared.records)} items on its manifest"
-    )
+    (height, width), count = prepared.head["size"], len(prepared.records)
+    inventory.present.append(f"prepared at {width}x{height}, {count} items on its manifest")
     if not prepared.done:
-        inventory.obstacles.append(
-            "its preparation was not finished; run the same `data prepare` again"
-        )
+        obstacle = "its preparation was not finished; run the same `data prepare` again"
+        inventory.obstacles.append(obstacle)
     return prepared
 
 
