@@ -67,7 +67,7 @@ from IPython.display import HTML
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from bradcn_nb.data import EBB, EBB_SPLITS, SUN_SENSORS, SUNRGBD, decode_depth, draw, leaks
+from bradcn_nb.data import EBB, EBB_SPLITS, SUN_SENSORS, SUNRGBD, decode_depth, leaks, split_frames
 from bradcn_nb.data.bundle import EBB_SEED, SUN_SEED, SUN_SIZE, ebb_files
 from bradcn_nb.figures.plots import COLOURS, grid, show, use_style
 from bradcn_nb.files import data_root
@@ -640,7 +640,7 @@ for room in range(ROOMS):
         name = f"xtion/sun3ddata/place{room:02}/video/{frame:07}"
         film[name] = wide[:, left : left + NARROW], far[:, left : left + NARROW]
 names = list(film)
-splits = {scheme: draw(names, (240, 48), 0, scheme) for scheme in ("random", "scene")}
+splits = {scheme: split_frames(names, (240, 48), 0, scheme) for scheme in ("random", "scene")}
 for scheme, sides in splits.items():
     shared = leaks(**sides)
     print(f"{scheme}: {len(shared)} of {len(sides['test'])} test frames have a sister in training")
@@ -689,7 +689,7 @@ def lazy(train: list[str], test: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
 scores = {}
 for scheme in splits:
-    drawn = [lazy(**draw(names, (240, 48), seed, scheme)) for seed in range(8)]
+    drawn = [lazy(**split_frames(names, (240, 48), seed, scheme)) for seed in range(8)]
     scores[scheme] = np.array([[part.mean() for part in both] for both in drawn])  # (8, 2)
     remembered, constant = scores[scheme].mean(0)
     print(f"{scheme}: remembering {remembered:.1f} m, mean map {constant:.1f} m")
@@ -741,7 +741,7 @@ print("eight draws out of eight: with a leak, remembering looks like knowledge")
 # on two days.
 
 # %%
-show(draw)
+show(split_frames)
 
 # %% [markdown]
 # ## Your own download
@@ -758,13 +758,13 @@ show(draw)
 # %%
 from pathlib import Path
 
-from bradcn_nb.data.findings import Report
+from bradcn_nb.data.inventory import Inventory
 from bradcn_nb.data.verify_sun import verify_sun
 
-report = Report("SUN RGB-D", "mini-sun")
-verify_sun(Path(root), report, counts, jobs=1, progress=False)
-print("\n".join(report.present))
-assert report.can_train
+inventory = Inventory("SUN RGB-D", "mini-sun")
+verify_sun(Path(root), inventory, counts, jobs=1, progress=False)
+print("\n".join(inventory.present))
+assert inventory.can_train
 
 # %% [markdown]
 # The second writes a copy at the training size. A real picture has 1.6 megapixels; the net sees a quarter of them. Opening and

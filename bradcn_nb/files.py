@@ -44,6 +44,13 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def is_unused(folder: Path) -> bool:
+    """Whether a folder is absent, or holds no more than what a killed `replacing` had begun."""
+    if not folder.is_dir():
+        return not folder.exists()
+    return all(path.match(".*.*.tmp") for path in folder.iterdir())
+
+
 def file_digest(path: str | Path) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits; raises OSError if it cannot be
     read."""

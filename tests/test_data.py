@@ -4,6 +4,8 @@ import os
 import shutil
 import sys
 import types
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ from PIL import Image
 
 from bradcn_nb import data
 from bradcn_nb.errors import DataError
+from bradcn_nb.presets import preset
+from bradcn_nb.training.stages import sun_set
 
 SAMPLES = (
     Path(os.environ.get("BRADCN_SHARED") or Path(__file__).resolve().parents[2] / "shared") / "data"
@@ -47,12 +51,15 @@ def make_sun(root, frames=6, height=24, width=32):
     return root
 
 
-def one_line(error, *parts):
+@contextmanager
+def refused(*parts):
+    """What is done here raises a DataError of one line: what is wrong, with `parts`; a remedy."""
+    with pytest.raises(DataError) as error:
+        yield
     text = str(error.value)
-    assert "\n" not in text
+    assert "\n" not in text and ";" in text
     for part in parts:
-        assert part in text
-    assert ";" in text  # what is wrong; what to do
+        assert str(part) in text
 
 
 def test_ebb_reads_pairs_of_each_split_in_order(tmp_path):
@@ -90,6 +97,41 @@ def test_cache_decodes_once_and_cannot_be_written_into(tmp_path):
     assert torch.equal(cached[2]["bokeh"], plain[2]["bokeh"])
 
 
+def test_processes_share_what_was_read_before_they_were_forked(tmp_path, monkeypatch):
+    """Two epochs by two processes that are started anew each time: every file is read once."""
+    pairs = data.EBB(make_ebb(tmp_path), size=(12, 18), flip=True, cache=True)
+    want = [item["image"] for item in data.EBB(tmp_path, size=(12, 18))]
+    log, read = tmp_path / "read", data.EBB.read
+    monkeypatch.setattr(
+        data.EBB, "read", lambda self, i: (log.open("a").write(f"{i} "), read(self, i))[1]
+    )
+    for epoch in range(2):
+        pairs.set_epoch(epoch)
+        pairs.fill(2)
+        loader = torch.utils.data.DataLoader(pairs, None, num_workers=2)
+        for i, item in enumerate(loader):
+            mirrored = want[i].flip(-1) if data.flips(0, epoch, i) else want[i]
+            assert torch.equal(item["image"], mirrored)
+    assert sorted(log.read_text().split()) == ["0", "1", "2"]
+    native = data.EBB(tmp_path)
+    native.fill(2)  # no cache, nothing to fill
+    assert len(log.read_text().split()) == 3 and len([*native]) == 3
+
+
+def test_the_seed_draws_the_split_and_the_mirrorings():
+    """As `data verify` says, which takes the preset's seed, too."""
+    chosen = preset("mini")
+    for seed in (0, 3):
+        frames = sun_set(replace(chosen, seed=seed), "train", None, flip=True)
+        plain = sun_set(replace(chosen, seed=seed), "train", None)
+        drawn = data.split_frames(list(frames.frames), chosen.data.sun_counts, seed)
+        assert frames.ids == plain.ids == drawn["train"]
+        for i in range(8):
+            mirrored = data.flips(seed, 0, i)
+            want = plain[i]["depth"].flip(-1) if mirrored else plain[i]["depth"]
+            assert torch.equal(frames[i]["depth"], want)
+
+
 def test_flips_are_a_pure_function_of_seed_epoch_and_index(tmp_path):
     make_ebb(tmp_path, range(40))
     flipped, plain = data.EBB(tmp_path, flip=True, seed=7), data.EBB(tmp_path)
@@ -108,24 +150,21 @@ def test_flips_are_a_pure_function_of_seed_epoch_and_index(tmp_path):
 
 
 def test_ebb_bad_folders(tmp_path):
-    with pytest.raises(DataError) as error:
+    with refused("nowhere"):
         data.EBB(tmp_path / "nowhere")
-    one_line(error, "nowhere")
     (tmp_path / "original").mkdir()
     (tmp_path / "bokeh").mkdir()
-    with pytest.raises(DataError) as error:
+    with refused(tmp_path, "4400..4693"):
         data.EBB(tmp_path, "test")
-    one_line(error, str(tmp_path), "4400..4693")
-    with pytest.raises(DataError, match="validation"):
+    with refused("validation"):
         data.EBB(tmp_path, "validation")
 
 
 @pytest.mark.parametrize("folder", ["original", "bokeh"])
 def test_ebb_missing_partner_is_named(tmp_path, folder):
     (make_ebb(tmp_path) / folder / "1.png").unlink()
-    with pytest.raises(DataError) as error:
+    with refused(tmp_path / folder, "(1)"):
         data.EBB(tmp_path)
-    one_line(error, str(tmp_path / folder), "(1)")
     assert len(data.EBB(tmp_path, "test")) == 2  # the other split is sound
 
 
@@ -138,20 +177,18 @@ def test_ebb_damaged_files_are_named(tmp_path):
     Image.fromarray(picture(0, 24, 30)).save(tmp_path / "bokeh" / "0.png")
     ebb = data.EBB(tmp_path)
     for index, path in ((1, cut), (2, text), (0, tmp_path / "bokeh" / "0.png")):
-        with pytest.raises(DataError) as error:
+        with refused(path):
             ebb[index]
-        one_line(error, str(path))
 
 
 def test_ebb_truncated_jpeg_and_duplicate_number(tmp_path):
     make_ebb(tmp_path, (0, 1), ".jpg")
     path = tmp_path / "original" / "0.jpg"
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(DataError) as error:
+    with refused(path):
         data.EBB(tmp_path)[0]
-    one_line(error, str(path))
     shutil.copy(tmp_path / "bokeh" / "1.jpg", tmp_path / "bokeh" / "01.png")
-    with pytest.raises(DataError, match="same number"):
+    with refused("same number"):
         data.EBB(tmp_path)
 
 
@@ -239,37 +276,34 @@ def videos(count=40, frames=9):
 
 def test_the_random_split_leaks_and_the_split_by_scene_does_not():
     names, counts = videos(), (300, 60)
-    drawn = data.draw(names, counts, seed=0)
+    drawn = data.split_frames(names, counts, seed=0)
     assert len(data.leaks(**drawn)) > 50 and any(map(data.is_nyu, drawn["test"]))
     for seed in range(5):
-        drawn = data.draw(names, counts, seed, "scene")
+        drawn = data.split_frames(names, counts, seed, "scene")
         assert [len(drawn[split]) for split in ("train", "test")] == [300, 60]
         assert data.leaks(**drawn) == [] and not any(map(data.is_nyu, sum(drawn.values(), [])))
         assert not {*map(data.scene_of, drawn["train"])} & {*map(data.scene_of, drawn["test"])}
         # As many scenes test as training can spare, not the few that just make up the number.
         assert len({*map(data.scene_of, drawn["test"])}) > 60 / 9
-        assert drawn == data.draw(reversed(names), counts, seed, "scene")
+        assert drawn == data.split_frames(reversed(names), counts, seed, "scene")
 
 
 def test_splits_that_cannot_be_drawn():
     names = videos()
     for counts, scheme, words in (
-        ((500, 21), "random", "520 frames, but 500 [+] 21"),
+        ((500, 21), "random", "520 frames, but 500 + 21"),
         ((400, 30), "scene", "420 frames outside of NYUv2"),
         ((419, 1), "scene", "0 frames in scenes that training can spare"),
         ((3, 1), "sensor", "'sensor'; use random or scene"),
     ):
-        with pytest.raises(DataError, match=words):
-            data.draw(names, counts, 0, scheme)
+        with refused(words):
+            data.split_frames(names, counts, 0, scheme)
 
 
-def test_sun_reads_either_split_and_lists_nyu(tmp_path):
+def test_sun_reads_the_split_by_scene(tmp_path):
     make_sun(tmp_path, 12)  # 3 frames of each sensor; those of kv1 are NYUv2's
-    random = {s: data.SUNRGBD(tmp_path, s, (8, 4)) for s in ("train", "test")}
-    overlap = [*random["train"].overlap_with_nyu, *random["test"].overlap_with_nyu]
-    assert sorted(overlap) == [f"kv1/NYUdata/frame{k:02}" for k in (0, 4, 8)]
     by_scene = {s: data.SUNRGBD(tmp_path, s, (6, 3), scheme="scene") for s in ("train", "test")}
-    assert by_scene["train"].overlap_with_nyu == by_scene["test"].overlap_with_nyu == []
+    assert not any(map(data.is_nyu, by_scene["train"].ids + by_scene["test"].ids))
     assert len({*map(data.scene_of, by_scene["test"].ids)}) == 1
     assert by_scene["test"][0]["depth"].shape == (1, 24, 32)
 
@@ -298,12 +332,10 @@ def test_intrinsics_follow_the_resize(tmp_path):
         "nan " * 9,
     ):
         (folder / "intrinsics.txt").write_text(text)
-        with pytest.raises(DataError) as error:
+        with refused(folder / "intrinsics.txt", "3x3"):
             native.intrinsics(0)
-        one_line(error, str(folder / "intrinsics.txt"), "3x3")
-    with pytest.raises(DataError) as error:
+    with refused("intrinsics.txt", "missing"):
         native.intrinsics(1)
-    one_line(error, "intrinsics.txt", "missing")
 
 
 def test_sun_kind_and_fingerprint(tmp_path):
@@ -316,23 +348,19 @@ def test_sun_kind_and_fingerprint(tmp_path):
 
 
 def test_sun_bad_folders(tmp_path):
-    with pytest.raises(DataError) as error:
+    with refused("nowhere"):
         data.SUNRGBD(tmp_path / "nowhere", "train", (1, 0))
-    one_line(error, "nowhere")
-    with pytest.raises(DataError) as error:
+    with refused(tmp_path, "kv1"):
         data.SUNRGBD(tmp_path, "train", (1, 0))
-    one_line(error, str(tmp_path), "kv1")
     make_sun(tmp_path)
-    with pytest.raises(DataError) as error:
+    with refused("6 frames", "5 + 2"):
         data.SUNRGBD(tmp_path, "train", (5, 2))
-    one_line(error, "6 frames", "5 + 2")
     (tmp_path / "kv1/NYUdata/frame00/image/._0.jpg").write_bytes(b"left by a file manager")
     data.SUNRGBD(tmp_path, "train", (5, 1))
     for folder in ("image", "depth_bfx"):
         shutil.rmtree(tmp_path / "kv1/NYUdata/frame00" / folder)
-        with pytest.raises(DataError) as error:
+        with refused("frame00"):
             data.SUNRGBD(tmp_path, "train", (5, 1))
-        one_line(error, "frame00")
 
 
 def test_sun_bad_depth_files_are_named(tmp_path):
@@ -346,12 +374,11 @@ def test_sun_bad_depth_files_are_named(tmp_path):
     for index, (reason, broken) in enumerate(bad.items()):
         path = sun.frames[sun.ids[index]][1]
         broken.save(path)
-        with pytest.raises(DataError) as error:
+        with refused(path, reason):
             sun[index]
-        one_line(error, str(path), reason)
     path = sun.frames[sun.ids[4]][1]
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(DataError, match=path.name):
+    with refused(path):
         sun[4]
 
 

@@ -22,17 +22,20 @@ from bradcn_nb.presets import preset
 from bradcn_nb.training import label_files, labels
 
 
+def write_frame(frame, image, depth):
+    (frame / "image").mkdir(parents=True)
+    (frame / "depth_bfx").mkdir()
+    Image.fromarray(image).save(frame / "image" / "i.png")
+    Image.fromarray(data.encode_depth(depth)).save(frame / "depth_bfx" / "d.png")
+
+
 @pytest.fixture
 def sun(tmp_path):
     generator = np.random.default_rng(0)
     for k in range(7):
-        frame = tmp_path / "sun" / "kv1" / f"frame{k}"
-        (frame / "image").mkdir(parents=True)
-        (frame / "depth_bfx").mkdir()
         image = generator.integers(0, 256, (24, 32, 3), dtype=np.uint8)
         depth = generator.uniform(0.3, 9.9, (24, 32)) * (generator.random((24, 32)) > 0.2)
-        Image.fromarray(image).save(frame / "image" / "i.png")
-        Image.fromarray(data.encode_depth(depth)).save(frame / "depth_bfx" / "d.png")
+        write_frame(tmp_path / "sun" / "kv1" / f"frame{k}", image, depth)
     return tmp_path / "sun"
 
 
@@ -173,11 +176,7 @@ def test_a_label_that_means_something_else_needs_another_format(tmp_path):
     image = np.stack([rows * 8, columns * 8 % 256, (rows * columns) % 128 * 2], 2).astype(np.uint8)
     depth = (rows * 32 + columns) % 11
     for k in range(7):
-        frame = tmp_path / "sun" / "xtion" / f"f{k}"
-        (frame / "image").mkdir(parents=True)
-        (frame / "depth_bfx").mkdir()
-        Image.fromarray(np.roll(image, k, 0)).save(frame / "image" / "i.png")
-        Image.fromarray(data.encode_depth(depth)).save(frame / "depth_bfx" / "d.png")
+        write_frame(tmp_path / "sun" / "xtion" / f"f{k}", np.roll(image, k, 0), depth)
     out = make(tmp_path / "sun", tmp_path / "out", Depth((4.0, 2.0, 0.5)), size=(12, 16))
     digest = hashlib.sha256()
     for path in sorted(out.rglob("*.png")):
@@ -192,18 +191,12 @@ def test_a_label_that_means_something_else_needs_another_format(tmp_path):
 
 
 def test_native_sizes_are_grouped_padded_and_cropped(tmp_path):
-    """Two sizes in turns, neither a multiple of the stride; the last row and column are
-    repeated."""
+    """Two sizes in turns, neither a multiple of the stride."""
     generator = np.random.default_rng(1)
     for k in range(7):
         size = [(21, 30), (16, 27)][k % 2]
-        frame = tmp_path / "sun" / "kv2" / f"f{k}"
-        (frame / "image").mkdir(parents=True)
-        (frame / "depth_bfx").mkdir()
         picture = generator.integers(0, 256, (*size, 3), dtype=np.uint8)
-        Image.fromarray(picture).save(frame / "image" / "i.png")
-        raw = data.encode_depth(generator.uniform(0.5, 7.0, size))
-        Image.fromarray(raw).save(frame / "depth_bfx" / "d.png")
+        write_frame(tmp_path / "sun/kv2" / f"f{k}", picture, generator.uniform(0.5, 7.0, size))
     net = Depth(stride=8)
     out = make(tmp_path / "sun", tmp_path / "together", net, batch=5, size=None)
     assert sorted(net.batches) == [2, 3] and sum(net.batches) == 5

@@ -1,10 +1,10 @@
 """`data prepare`: the same readers, the same items; whole files, resumed, checked, announced."""
 
+import itertools
 import json
 import os
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import cv2
@@ -30,6 +30,12 @@ SIZE = (16, 20)
 
 def run(name, root, out, size=SIZE, **options):
     return prepare(name, root, out, size, jobs=1, progress=False, say=lambda text: None, **options)
+
+
+def command(root, out, *more):
+    """The exit status of the command at `SIZE`."""
+    arguments = ["data", "prepare", "ebb", root, "--out", out, "--size", "20,16", "--quiet"]
+    return main([*map(str, [*arguments, *more])])
 
 
 def contents(folder):
@@ -143,28 +149,13 @@ def test_bad_items_are_named_left_out_and_taken_back(tmp_path, capsys):
     assert not (out / "original/1.jpg").exists()
     report = ebb_report(out)
     assert report.can_train and report.items == 4
-    arguments = [
-        "data",
-        "prepare",
-        "ebb",
-        str(root),
-        "--out",
-        str(out),
-        "--size",
-        "20,16",
-        "--quiet",
-    ]
-    assert main(arguments) == 2
+    assert command(root, out) == 2
     text, error = capsys.readouterr()
     assert "0 made, 4 kept from before, 3 bad" in text and text.count("left out: ") == 3
     assert len(error.splitlines()) == 1 and "3 bad items" in error
-    for path, n in (
-        (root / "bokeh/1.png", 3),
-        (root / "original/2.png", 4),
-        (root / "bokeh/3.png", 7),
-    ):
-        Image.fromarray(picture(n)).save(path)
-    assert main(arguments) == 0 and ebb_report(out).items == 7
+    for path, n in (("bokeh/1.png", 3), ("original/2.png", 4), ("bokeh/3.png", 7)):
+        Image.fromarray(picture(n)).save(root / path)
+    assert command(root, out) == 0 and ebb_report(out).items == 7
 
 
 def test_frames_that_lack_something_are_bad(tmp_path):
@@ -183,19 +174,19 @@ def test_frames_that_lack_something_are_bad(tmp_path):
 
 
 def test_it_says_how_large_it_will_be_and_refuses_a_small_disk(tmp_path, monkeypatch):
-    root, out, said = make_ebb(tmp_path / "ebb", range(60)), tmp_path / "out", []
+    root, out, lines = make_ebb(tmp_path / "ebb", range(60)), tmp_path / "out", []
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage._replace(free=100_000))
     with pytest.raises(DataError, match="too little room"):
-        prepare("ebb", root, out, (64, 96), jobs=1, progress=False, say=said.append)
+        prepare("ebb", root, out, (64, 96), jobs=1, progress=False, say=lines.append)
     assert not out.exists()
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage)
-    outcome = prepare("ebb", root, out, (64, 96), jobs=1, progress=False, say=said.append)
+    outcome = prepare("ebb", root, out, (64, 96), jobs=1, progress=False, say=lines.append)
     assert outcome.made == 60
-    estimate = float(said[1].split("about ")[1].split(" MB")[0])
+    estimate = float(lines[1].split("about ")[1].split(" MB")[0])
     truly = sum(-(-p.stat().st_size // 4096) * 4096 for p in out.glob("*/*.jpg")) / 1e6
     assert estimate == pytest.approx(truly, rel=0.1)
-    assert "60 items to make at 96x64" in said[1] and "are free" in said[1]
+    assert "60 items to make at 96x64" in lines[1] and "are free" in lines[1]
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, monkeypatch, capsys):
@@ -208,20 +199,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, monkeypatch, capsys
         write(path, content)
 
     monkeypatch.setattr(module, "write_atomically", full)
-    arguments = [
-        "data",
-        "prepare",
-        "ebb",
-        root,
-        "--out",
-        out,
-        "--size",
-        "20,16",
-        "--quiet",
-        "--jobs",
-        1,
-    ]
-    assert main([*map(str, arguments)]) == 2
+    assert command(root, out, "--jobs", 1) == 2
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1 and "No space left" in error and "it goes on" in error
     assert len(read_prepared(out).records) == 3 and not read_prepared(out).done
@@ -254,43 +232,49 @@ def test_places_that_are_taken(tmp_path, capsys):
     assert contents(out) == before and not (tmp_path / "new").exists()
 
 
+def dying(function, countdown):
+    """`function`, but the process is killed at the call at which the countdown is over."""
+
+    def call(*arguments):
+        if next(countdown) == 0:
+            if function is module.append:  # in the midst of the line
+                (arguments[0] / MANIFEST).open("a").write(json.dumps(arguments[1])[:9])
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments)
+
+    return call
+
+
 def test_kills_end_in_the_bytes_of_a_calm_run(tmp_path):
-    root = make_ebb(tmp_path / "ebb", range(60))
-    run("ebb", root, tmp_path / "calm", (96, 144))
-    out = tmp_path / "out"
-    # A fork for each kill: importing again would take longer than all the rest.
+    """A kill before every flush and rename of a file, and within every line of the manifest."""
+    root, kept = make_ebb(tmp_path / "ebb", range(3)), []
+    run("ebb", root, tmp_path / "calm")
+    calm = contents(tmp_path / "calm")
     cv2.setNumThreads(1)
-    rng = np.random.default_rng(0)
-    lived = []
-    for _ in range(12):
-        child = os.fork()
+    for moment in itertools.count():
+        out = tmp_path / str(moment)
+        child = os.fork()  # importing everything again would take seconds
         if child == 0:
+            countdown = iter(range(moment, -1, -1))
+            for place, name in ((os, "fsync"), (os, "replace"), (module, "append")):
+                setattr(place, name, dying(getattr(place, name), countdown))
             try:
-                run("ebb", root, out, (96, 144))
+                run("ebb", root, out)
             finally:
                 os._exit(0)
-        more = len(contents(out)) + rng.integers(0, 12)
-        until = time.monotonic() + 20
-        while len([*out.rglob("*.jpg")]) < more and time.monotonic() < until:
-            if os.waitpid(child, os.WNOHANG)[0]:  # it has finished before
-                child = None
-                break
-            time.sleep(0.005)
-        time.sleep(rng.uniform(0, 0.02))  # in the midst of whatever comes next
-        if child:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-        lived.append(len(read_prepared(out).records) if (out / MANIFEST).exists() else 0)
+        survived = os.WIFEXITED(os.waitpid(child, 0)[1])
         for path in out.glob("*/*.jpg"):
             Image.open(path).load()  # whole, each of them
-    assert lived == sorted(lived) and len({*lived}) > 2
-    run("ebb", root, out, (96, 144))
-    calm, killed = contents(tmp_path / "calm"), contents(out)
-    assert {k: v for k, v in calm.items() if k.name != MANIFEST} == {
-        k: v for k, v in killed.items() if k.name != MANIFEST
-    }
-    assert ebb_report(out).defects == [] and read_prepared(out).done
-    assert read_prepared(out).records == read_prepared(tmp_path / "calm").records
+        kept.append(len(read_prepared(out).records) if (out / MANIFEST).exists() else 0)
+        outcome = run("ebb", root, out)
+        assert (outcome.kept, outcome.made) == (kept[-1], 3 - kept[-1])
+        assert read_prepared(out) == read_prepared(tmp_path / "calm")
+        assert contents(out).keys() == calm.keys()
+        calm[Path(MANIFEST)] = contents(out)[Path(MANIFEST)]  # which also tells of the two runs
+        assert contents(out) == calm
+        if survived:
+            break
+    assert kept == sorted(kept) and {*kept} == {0, 1, 2, 3} and len(kept) > 15
 
 
 def test_a_line_that_was_cut_does_no_harm(tmp_path):

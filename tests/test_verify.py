@@ -1,6 +1,4 @@
-"""`data verify`: what is there, missing and broken, by name, with the remedy and the right exit
-status.
-"""
+"""`data verify`: what is there, missing and broken, by name, with the remedy and exit status."""
 
 import json
 import os
@@ -19,20 +17,20 @@ from test_data import make_ebb, make_sun, picture
 from bradcn_nb import data
 from bradcn_nb.__main__ import main
 from bradcn_nb.data import verify
-from bradcn_nb.data.findings import DEFECTS, Report, compact
+from bradcn_nb.data.inventory import DEFECTS, Inventory, as_ranges
 from bradcn_nb.data.verify import verify_ebb
 from bradcn_nb.data.verify_sun import verify_sun
 from bradcn_nb.errors import DataError
 
 
 def ebb_report(root, **options):
-    report = Report("EBB!", str(root))
+    report = Inventory("EBB!", str(root))
     verify_ebb(root, report, jobs=1, progress=False, **options)
     return report
 
 
 def sun_report(root, counts=(4, 2), seed=0):
-    report = Report("SUN RGB-D", str(root))
+    report = Inventory("SUN RGB-D", str(root))
     verify_sun(root, report, counts, seed, jobs=1, progress=False)
     return report
 
@@ -41,12 +39,12 @@ def found(report, fatal=True):
     return {(d.kind, d.path) for d in report.defects if d.fatal == fatal}
 
 
-def test_ranges_are_compact():
-    assert compact([12, 13, 14, 77, 79, 80]) == "12-14, 77, 79-80"
-    assert compact([9, 10, 11]) == "9-11"
+def test_ranges_are_as_ranges():
+    assert as_ranges([12, 13, 14, 77, 79, 80]) == "12-14, 77, 79-80"
+    assert as_ranges([9, 10, 11]) == "9-11"
     names = ["a/NYU0009", "a/NYU0010", "a/NYU0012", "b/NYU0013", "plain", "x9", "x10"]
-    assert compact(names) == "a/NYU0009-0010, a/NYU0012, b/NYU0013, plain, x9, x10"
-    assert compact([]) == ""
+    assert as_ranges(names) == "a/NYU0009-0010, a/NYU0012, b/NYU0013, plain, x9, x10"
+    assert as_ranges([]) == ""
 
 
 def test_a_sound_ebb_with_absent_pairs_can_train(tmp_path):
@@ -127,7 +125,7 @@ def test_sun_by_sensor_with_depths_holes_and_splits(tmp_path):
     assert report.nyu["all"] == ["kv1/NYUdata/frame00", "kv1/NYUdata/frame04"]
     drawn = {split: data.SUNRGBD(tmp_path, split, (4, 2)) for split in ("train", "test")}
     for split, frames in drawn.items():
-        assert report.nyu[f"random {split}"] == sorted(frames.overlap_with_nyu)
+        assert report.nyu[f"random {split}"] == sorted(filter(data.is_nyu, frames.ids))
     shared = len(data.leaks(drawn["train"].ids, drawn["test"].ids))
     assert f"random split (4 + 2, seed 0): {shared} test frames share" in report.as_text()
     assert "split by scene (4 + 2, seed 0): " in report.as_text()
@@ -196,7 +194,7 @@ def test_too_few_frames_cannot_train(tmp_path):
 
 
 def test_many_files_are_cut_in_the_text_but_not_in_json(tmp_path):
-    report = Report("EBB!", "x")
+    report = Inventory("EBB!", "x")
     verify_ebb(make_ebb(tmp_path), report, jobs=1, progress=False)
     (tmp_path / "bokeh/0.png").write_bytes(b"")
     (tmp_path / "bokeh/1.png").write_bytes(b"")

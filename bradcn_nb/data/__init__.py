@@ -19,7 +19,7 @@ from bradcn_nb.data.files import (
 )
 from bradcn_nb.data.generated import Scenes
 from bradcn_nb.data.maps import MappedEBB, MapStack
-from bradcn_nb.data.splits import draw, is_nyu, leaks, scene_of
+from bradcn_nb.data.splits import is_nyu, leaks, scene_of, split_frames
 from bradcn_nb.data.sunrgbd import SUN_KINDS, SUN_SENSORS, SUNRGBD
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "MappedEBB",
     "Scenes",
     "decode_depth",
-    "draw",
     "encode_depth",
     "flips",
     "is_nyu",
@@ -44,5 +43,6 @@ __all__ = [
     "resize_nearest",
     "resize_picture",
     "scene_of",
+    "split_frames",
     "to_tensor",
 ]

@@ -1,14 +1,12 @@
 """What all data sets share: mirroring without random state, the memory cache, typed items."""
 
 import hashlib
-from collections import deque
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from bradcn_nb.data.files import to_tensor
 
@@ -45,10 +43,10 @@ class FileDataset(Dataset[dict[str, Any]]):
         self.epoch = epoch
 
     def fill(self, threads: int) -> None:
-        """Read every item into the cache, if there is to be one, with a number of threads."""
-        if self.cached and len(self._cache) < len(self):
-            with ThreadPoolExecutor(threads) as pool:
-                deque(pool.map(self.load, range(len(self))), maxlen=0)
+        """Read into the cache, if there is to be one, what it lacks, with a number of threads."""
+        absent = [i for i in range(len(self)) if i not in self._cache] if self.cached else []
+        with ThreadPoolExecutor(threads) as pool:
+            self._cache.update(zip(absent, pool.map(self.read, absent), strict=True))
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -65,7 +63,7 @@ class FileDataset(Dataset[dict[str, Any]]):
         """Item `index` as tensors, never mirrored; raises DataError for a damaged file."""
         if not 0 <= index < len(self):
             raise IndexError(index)
-        item = self._cache[index] if index in self._cache else self.read(index)
+        item = self._cache.get(index) or self.read(index)
         if self.cached:
             self._cache[index] = item
         return {key: _typed(value) for key, value in item.items()}
@@ -79,31 +77,22 @@ class FileDataset(Dataset[dict[str, Any]]):
         return item
 
 
-class Part(Dataset[dict[str, Any]]):
-    """The items `indices` of a data set; its epochs and its cache are the whole set's."""
+class Part(Subset[dict[str, Any]]):
+    """Some items of a data set, by their indices; its epochs and its cache are the whole set's."""
 
-    def __init__(self, whole: FileDataset, indices: Sequence[int]) -> None:
-        self.whole, self.indices = whole, indices
+    dataset: FileDataset
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch, as the whole set does."""
-        self.whole.set_epoch(epoch)
+        self.dataset.set_epoch(epoch)
 
     def fill(self, threads: int) -> None:
         """Fill the whole set's cache."""
-        self.whole.fill(threads)
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.whole[self.indices[index]]
+        self.dataset.fill(threads)
 
 
 def _typed(value: Any) -> Any:
-    """Pictures as Image in [0, 1]; maps as Mask, copied, so that no caller can write into the
-    cache.
-    """
+    """Pictures as Image in [0, 1]; maps as Mask, copied: nobody can write into the cache."""
     from torchvision import tv_tensors  # here: slow to import, and only reading items needs it
 
     if isinstance(value, str):

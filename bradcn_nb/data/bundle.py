@@ -1,17 +1,14 @@
-"""mini-EBB and mini-SUN: generated scenes, written in the layouts and encodings of the real
-sets."""
+"""mini-EBB and mini-SUN: generated scenes in the layouts and encodings of the real sets."""
 
 from collections.abc import Callable
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from bradcn_nb.data.ebb import EBB_SPLITS
-from bradcn_nb.data.files import encode_depth
+from bradcn_nb.data.files import encode_depth, encoded
 from bradcn_nb.data.parallel import each
 from bradcn_nb.data.sunrgbd import SUN_SENSORS
 from bradcn_nb.errors import DataError
@@ -29,29 +26,23 @@ JPEG_QUALITY = 87
 
 
 def _jpeg(picture: np.ndarray) -> bytes:
-    data = BytesIO()
     eight_bit = np.rint(picture * 255).astype(np.uint8)
-    Image.fromarray(eight_bit).save(data, "JPEG", quality=JPEG_QUALITY, optimize=True)
-    return data.getvalue()
+    return encoded(eight_bit, "JPEG", quality=JPEG_QUALITY, optimize=True)
 
 
 def _png(metres: np.ndarray) -> bytes:
-    data = BytesIO()
-    Image.fromarray(encode_depth(metres)).save(data, "PNG", optimize=True)
-    return data.getvalue()
+    return encoded(encode_depth(metres), "PNG", optimize=True)
 
 
 def ebb_files(n: int) -> dict[str, bytes]:
-    """Return pair `n` of mini-EBB, path in the data set -> the file's bytes; the same every
-    time."""
+    """Return the files of pair `n` of mini-EBB, path below it -> bytes, the same every time."""
     cv2.setNumThreads(1)
     sharp, bokeh, _ = outdoor_scene(EBB_SEED + n).pair(*EBB_SIZE)
     return {f"original/{n}.jpg": _jpeg(sharp), f"bokeh/{n}.jpg": _jpeg(bokeh)}
 
 
 def sun_files(n: int) -> dict[str, bytes]:
-    """Return frame `n` of mini-SUN, path in the data set -> the file's bytes; the same every
-    time."""
+    """Return the files of frame `n` of mini-SUN, path below it -> bytes, the same every time."""
     cv2.setNumThreads(1)
     image, raw, filled = room_scene(SUN_SEED + n).sensed(*SUN_SIZE)
     frame = f"{SUN_SENSORS[n % len(SUN_SENSORS)]}/rooms/{n:04d}"
@@ -87,9 +78,8 @@ def make(
     ]
     try:
         for name, render, ids in sets:
-            for _ in each(
-                partial(_write, root / name, render), ids, jobs, title=name, progress=progress
-            ):
+            write = partial(_write, root / name, render)
+            for _ in each(write, ids, jobs, title=name, progress=progress):
                 pass
     except OSError as error:
         raise DataError(

@@ -43,11 +43,10 @@ class EBB(FileDataset):
         self.truth_size = size and (size[0] * truth_scale, size[1] * truth_scale)
         check_prepared(self.root, "ebb", self.truth_size)
         ids = EBB_SPLITS[split]
-        sharp, blurred = (self._numbered(name, ids) for name in EBB_FOLDERS)
+        sharp, blurred = (self._files(name, ids) for name in EBB_FOLDERS)
         for have, lack, folder in ((sharp, blurred, "bokeh"), (blurred, sharp, "original")):
-            alone = sorted(have.keys() - lack.keys())
-            if alone:
-                names = ", ".join(str(n) for n in alone[:5]) + (", ..." if alone[5:] else "")
+            if alone := sorted(have.keys() - lack.keys()):
+                names = ", ".join(map(str, alone[:5])) + (", ..." if alone[5:] else "")
                 raise DataError(
                     f"{self.root / folder}: {len(alone)} of the {split} pairs lack their picture "
                     f"here ({names}); restore them or delete their partners"
@@ -59,17 +58,14 @@ class EBB(FileDataset):
             )
         self.pairs = [(n, sharp[n], blurred[n]) for n in sorted(sharp)]
 
-    def _numbered(self, folder: str, ids: range) -> dict[int, Path]:
+    def _files(self, folder: str, ids: range) -> dict[int, Path]:
         """Number -> file of one folder, restricted to the split's `ids`."""
-        found = {}
-        for number, files in numbered(self.root / folder).items():
-            if number in ids:
-                if len(files) > 1:
-                    raise DataError(
-                        f"{files[1]}: same number as {files[0].name}; delete one of them"
-                    )
-                found[number] = files[0]
-        return found
+        all_files = numbered(self.root / folder)
+        split = {number: files for number, files in all_files.items() if number in ids}
+        for first, *others in split.values():
+            if others:
+                raise DataError(f"{others[0]}: same number as {first.name}; delete one of them")
+        return {number: files[0] for number, files in split.items()}
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -93,8 +89,8 @@ def numbered(folder: Path) -> dict[int, list[Path]]:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: folder is missing; EBB! is original/N.jpg and bokeh/N.jpg")
-    found: dict[int, list[Path]] = {}
+    files: dict[int, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in PICTURES and re.fullmatch("[0-9]+", path.stem):
-            found.setdefault(int(path.stem), []).append(path)
-    return dict(sorted(found.items()))
+            files.setdefault(int(path.stem), []).append(path)
+    return dict(sorted(files.items()))

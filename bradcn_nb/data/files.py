@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,32 +43,24 @@ def encode_depth(metres: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """The picture, not decoded yet; whatever fails inside becomes a DataError that names the
-    file."""
+    """The picture, not decoded yet; what fails inside becomes a DataError that names the file."""
+    kind = "unreadable"
     try:
         with Image.open(path) as picture:
             yield picture
+            return
     except FileNotFoundError:
-        raise DataError(
-            f"{path}: file is missing; restore it from the data set", kind="missing"
-        ) from None
+        problem, kind = "file is missing; restore it from the data set", "missing"
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        if getattr(error, "errno", None):  # of the system, not of the file's contents
-            raise DataError(
-                f"{path}: cannot be read ({error.strerror}); check its rights and the disk",
-                kind="unreadable",
-            ) from None
         reason = " ".join(str(error).replace(str(path), "file").split())
-        raise DataError(
-            f"{path}: cannot be decoded ({reason}); replace it with the data set's own file",
-            kind="unreadable",
-        ) from None
+        problem = f"cannot be decoded ({reason}); replace it with the data set's own file"
+        if getattr(error, "errno", None):  # of the system, not of the file's contents
+            problem = f"cannot be read ({error.strerror}); check its rights and the disk"
+    raise DataError(f"{path}: {problem}", kind)
 
 
 def picture_size(path: Path) -> Size:
-    """(height, width) of a picture by its header, as it is stored; raises DataError as reading
-    does.
-    """
+    """(height, width) of a picture as it is stored, by its header; DataError as in reading."""
     with _opened(path) as picture:
         return picture.height, picture.width
 
@@ -125,17 +119,12 @@ def read_raw_depth(path: Path) -> np.ndarray:
     with _opened(path) as picture:
         picture.load()
         if picture.mode not in ("I;16", "I;16B", "I"):
-            raise DataError(
-                f"{path}: depth must be a 16-bit grey PNG, not mode {picture.mode}; "
-                "use SUN RGB-D's own depth files",
-                kind="bits",
-            )
+            problem = f"depth must be a 16-bit grey PNG, not mode {picture.mode}"
+            raise DataError(f"{path}: {problem}; use SUN RGB-D's own depth files", "bits")
         raw = np.array(picture).astype(np.uint16)
     if not raw.any():
-        raise DataError(
-            f"{path}: every depth is 0 (missing); remove this frame from the data set",
-            kind="empty",
-        )
+        problem = "every depth is 0 (missing); remove this frame from the data set"
+        raise DataError(f"{path}: {problem}", "empty")
     return raw
 
 
@@ -147,6 +136,13 @@ def read_depth(path: Path, clip_m: float) -> tuple[np.ndarray, np.ndarray]:
     """
     depth = decode_depth(read_raw_depth(path))
     return np.minimum(depth, np.float32(clip_m)), depth > 0
+
+
+def encoded(pixels: np.ndarray, format: str, **options: Any) -> bytes:
+    """The bytes of a picture's file; `format` and `options` as in Pillow's `save`."""
+    data = BytesIO()
+    Image.fromarray(pixels).save(data, format, **options)
+    return data.getvalue()
 
 
 def resize_picture(picture: np.ndarray, size: Size) -> np.ndarray:

@@ -1,5 +1,4 @@
-"""EBB! with depth and error maps that were made beforehand, one row a pair (experiments,
-oracles)."""
+"""EBB! with depth and error maps that were made beforehand, one row a pair (experiments)."""
 
 import json
 from pathlib import Path

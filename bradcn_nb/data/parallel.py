@@ -4,9 +4,8 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from typing import TypeVar
@@ -60,9 +59,8 @@ def each(
         pool = ProcessPoolExecutor(jobs, context, initializer=_start, initargs=(spawn,))
         finished = False
         try:
-            for result in (
-                _ordered(pool, function, items) if ordered else _any(pool, function, items)
-            ):
+            futures = _submit(pool, function, items)
+            for result in _in_order(futures) if ordered else _as_done(futures):
                 bar.update()
                 yield result
             finished = True
@@ -78,39 +76,33 @@ def each(
             cv2.setNumThreads(threads)
 
 
-def _ordered(pool: ProcessPoolExecutor, function: Callable, items: Sequence) -> Iterator:
-    chunk = max(1, min(4, len(items) // (4 * pool._max_workers)))
-    with _deaf_to_ctrl_c():
-        results = pool.map(function, items, chunksize=chunk)
-    yield from results
-
-
-def _any(pool: ProcessPoolExecutor, function: Callable, items: Sequence) -> Iterator:
-    with _deaf_to_ctrl_c():
-        waiting = {pool.submit(function, item) for item in items}
+def _submit(pool: ProcessPoolExecutor, function: Callable, items: Sequence) -> list[Future]:
+    """Hand out all the work, while the processes that start for it leave Ctrl-C to this one."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
     try:
-        for future in as_completed(list(waiting)):
+        return [pool.submit(function, item) for item in items]
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, before)
+
+
+def _in_order(futures: list[Future]) -> Iterator:
+    futures.reverse()
+    while futures:  # none is kept longer than its result is wanted
+        yield futures.pop().result()
+
+
+def _as_done(futures: list[Future]) -> Iterator:
+    waiting = set(futures)
+    try:
+        for future in as_completed(futures):
             waiting.remove(future)
             yield future.result()
     except KeyboardInterrupt:
-        for future in waiting:
-            future.cancel()
-        for future in as_completed([future for future in waiting if not future.cancelled()]):
-            yield future.result()
+        begun = [future for future in waiting if not future.cancel()]
+        yield from (future.result() for future in as_completed(begun))
         raise
-
-
-@contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Processes that start meanwhile leave Ctrl-C to this one."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def cores() -> int:

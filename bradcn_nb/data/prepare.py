@@ -8,23 +8,21 @@ pictures at 768x512 that is 48.2 to 50.8 dB beside the exact resize, at 228 kB; 
 nets end near 25 dB, where an error of 48 dB moves the PSNR by 0.02 dB (ledger: prepared-jpeg).
 """
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from PIL import Image
 
 from bradcn_nb.data.ebb import EBB_FOLDERS, EBB_SPLITS, numbered
 from bradcn_nb.data.files import (
     Size,
     check_same_size,
+    encoded,
     read_picture,
     read_raw_depth,
     resize_nearest,
@@ -38,24 +36,17 @@ from bradcn_nb.data.prepared import (
     append,
     changed_files,
     read_prepared,
-    sha256,
 )
-from bradcn_nb.data.sunrgbd import (
-    INTRINSICS,
-    frame_folders,
-    only_file,
-    read_intrinsics,
-    scaled,
-)
+from bradcn_nb.data.sunrgbd import INTRINSICS, frame_folders, only_file, read_intrinsics, scaled
 from bradcn_nb.errors import DataError
-from bradcn_nb.files import write_atomically
+from bradcn_nb.files import is_unused, write_atomically
 
 JPEG = {"format": "JPEG", "quality": 98, "subsampling": 0}
 SAMPLES = 24  # items whose copies are made, and not kept, to tell how large all will be
 MARGIN = 1.05  # of room on the disk beyond the estimate
 BLOCK = 4096  # bytes that a disk gives out at once
 
-Files = dict[str, bytes]  # path, relative to the prepared folder -> contents
+Record = dict[str, Any]  # of an item in a manifest, see `Prepared`
 
 
 @dataclass
@@ -79,46 +70,43 @@ def prepare(
     progress: bool = True,
     say: Callable[[str], None] = print,
 ) -> Outcome:
-    """Write a copy of data set `name` ("ebb" or "sunrgbd") below `root` to `out` at `size` (h, w).
+    """Write a resized copy of a data set; started again, keep what is unchanged and finish it.
 
-    `kind`: the depth of SUN RGB-D that is copied. Only whole files are written, and an item enters
-    the manifest when all of its files are there; started again, items whose source and copy are
-    unchanged (size and time of the one, sha256 of the other) are kept. Before that `say` tells how
-    large the copy will be, by a sample. Bad items are left out and named in the outcome. Raises
-    DataError if the source holds nothing, `out` belongs to something else, or the disk is too small
-    or fails.
+    * `name`: "ebb" or "sunrgbd"; it lies below `root`, its copy below `out`.
+    * `size`: (height, width) of the copy; `kind`: the depth of SUN RGB-D that is copied.
+    * `jobs`, `progress`: as in `each`.
+    * `say`: is told how large the copy will be, by a sample.
+
+    Only whole files are written, and an item enters the manifest when all of its files are there.
+    It is unchanged if its source has the same sizes and times, and its copy the same sha256. Bad
+    items are left out and named in the outcome. Raises DataError if the source holds nothing, `out`
+    belongs to something else, or the disk is too small or fails.
     """
     if root.resolve() == out.resolve():
         raise DataError(f"{out}: is the data set itself; name another folder")
     if read_prepared(root) is not None:
         raise DataError(f"{root}: was prepared itself; name the folder of the originals")
-    sources = _ebb_sources(root) if name == "ebb" else _sun_sources(root)
-    make = partial(_ebb_item, size) if name == "ebb" else partial(_sun_item, size, kind)
-    head = {
-        "format": FORMAT,
-        "set": name,
-        "size": [*size],
-        "kind": kind if name == "sunrgbd" else None,
-        "encoding": JPEG,
-    }
-    before = _earlier(out, head)
-    planned = [source for item, source in sources.items() if item not in before.records]
-    _announce(out, make, planned, size, jobs, say)
+    originals = _Pairs(root, size) if name == "ebb" else _Frames(root, size, kind)
+    sources = originals.sources()
+    depth = None if name == "ebb" else kind
+    head = {"format": FORMAT, "set": name, "size": [*size], "kind": depth, "encoding": JPEG}
+    records = _earlier(out, head).records
+    _announce(originals, out, [s for item, s in sources.items() if item not in records], jobs, say)
     outcome = Outcome()
-    tasks = [(item, source, before.records.get(item)) for item, source in sources.items()]
-    renew = partial(_renew, make, out)
+    tasks = [(item, source, records.get(item)) for item, source in sources.items()]
     try:
         for leftover in out.rglob(".*.tmp"):  # of a run that was killed
             leftover.unlink()
         if not (out / MANIFEST).exists():
             write_atomically(out / MANIFEST, json.dumps(head).encode() + b"\n")
         append(out, {"begun": len(tasks)})  # until it is done again, nobody reads it
+        renew = partial(_renew, originals, out)
         work = each(renew, tasks, jobs, title="prepare", unit="item", progress=progress)
         with closing(work) as results:
             for (item, _, old), (record, error, made) in zip(tasks, results, strict=True):
                 if record != old:
                     append(out, record or {"id": item, "files": {}})
-                if error:
+                if record is None:
                     outcome.bad[item] = error
                     continue
                 outcome.made += made
@@ -128,168 +116,152 @@ def prepare(
     except OSError as error:
         raise DataError(
             f"{out}: cannot be written ({error.strerror}); free the disk or its rights, and "
-            "run the "
-            "same command again: it goes on"
+            "run the same command again: it goes on"
         ) from error
     return outcome
 
 
-def _ebb_sources(root: Path) -> dict[str, tuple[list[Path], ...]]:
-    """Id -> the files of one pair, normally one in each folder; raises DataError if there is
-    none."""
-    folders = [numbered(root / folder) for folder in EBB_FOLDERS]
-    known = {number for ids in EBB_SPLITS.values() for number in ids}
-    numbers = sorted((folders[0].keys() | folders[1].keys()) & known)
-    if not numbers:
-        raise DataError(f"{root}: no pair; EBB! is original/N.jpg and bokeh/N.jpg")
-    return {str(n): tuple(found.get(n, []) for found in folders) for n in numbers}
+@dataclass(frozen=True)
+class _Pairs:
+    """The originals of EBB!; a pair's source is its files by folder, normally one in each."""
 
+    root: Path
+    size: Size
 
-def _sun_sources(root: Path) -> dict[str, tuple[str, Path]]:
-    """Id -> id and folder of one frame; raises DataError if there is none."""
-    return {name: (name, folder) for name, folder in frame_folders(root).items()}
+    def sources(self) -> dict[str, list[list[Path]]]:
+        """Id -> source of every pair; raises DataError if there is none."""
+        folders = [numbered(self.root / folder) for folder in EBB_FOLDERS]
+        known = {number for ids in EBB_SPLITS.values() for number in ids}
+        numbers = sorted({*folders[0], *folders[1]} & known)
+        if not numbers:
+            raise DataError(f"{self.root}: no pair; EBB! is original/N.jpg and bokeh/N.jpg")
+        return {str(number): [files.get(number, []) for files in folders] for number in numbers}
 
+    def paths(self, source: list[list[Path]]) -> list[Path]:
+        """The two files; raises DataError unless there are two."""
+        paths = [path for files in source for path in files]
+        if [len(files) for files in source] != [1, 1]:
+            raise DataError(f"{paths[0]}: has no partner, or a double; restore the pair")
+        return paths
 
-def _ebb_item(size: Size, source: tuple[list[Path], ...]) -> tuple[list[Path], Callable[[], Files]]:
-    """The two files of a pair, and what makes their copies; DataError unless there are two."""
-    paths = [path for files in source for path in files]
-    if [len(files) for files in source] != [1, 1]:
-        raise DataError(f"{paths[0]}: has no partner, or a double; restore the pair")
-
-    def make() -> Files:
+    def copies(self, paths: list[Path]) -> dict[str, bytes]:
+        """What is written for a pair, path below the copy -> contents; DataError if it is bad."""
         pictures = [read_picture(path) for path in paths]
         check_same_size(paths[0], pictures[0], paths[1], pictures[1])
         return {
-            f"{path.parent.name}/{int(path.stem)}.jpg": _jpeg(resize_picture(picture, size))
+            f"{path.parent.name}/{int(path.stem)}.jpg": encoded(
+                resize_picture(picture, self.size), **JPEG
+            )
             for path, picture in zip(paths, pictures, strict=True)
         }
 
-    return paths, make
 
+@dataclass(frozen=True)
+class _Frames:
+    """The originals of SUN RGB-D; a frame's source is its folder. The methods as in `_Pairs`."""
 
-def _sun_item(
-    size: Size, kind: str, source: tuple[str, Path]
-) -> tuple[list[Path], Callable[[], Files]]:
-    """The files of a frame, and what makes their copies; DataError if picture or depth is
-    missing."""
-    name, folder = source
-    picture_path, depth_path = only_file(folder / "image"), only_file(folder / kind)
-    camera_path = folder / INTRINSICS
-    try:
-        camera = read_intrinsics(camera_path)
-    except DataError:  # training does not need it; `data verify` tells
-        camera = None
+    root: Path
+    size: Size
+    kind: str
 
-    def make() -> Files:
-        picture = read_picture(picture_path, upright=False)
-        depth = read_raw_depth(depth_path)
-        check_same_size(picture_path, picture, depth_path, depth)
-        files = {
-            f"{name}/image/{picture_path.stem}.jpg": _jpeg(resize_picture(picture, size)),
-            f"{name}/{kind}/{depth_path.stem}.png": _png(resize_nearest(depth, size)),
-        }
-        if camera is not None:
-            rows = scaled(camera, picture.shape[:2], size).tolist()
-            text = "\n".join(" ".join(map(repr, row)) for row in rows)  # all digits
-            files[f"{name}/{INTRINSICS}"] = f"{text}\n".encode()
-        return files
+    def sources(self) -> dict[str, Path]:
+        return frame_folders(self.root)
 
-    return [picture_path, depth_path] + [camera_path] * (camera is not None), make
+    def paths(self, folder: Path) -> list[Path]:
+        paths = [only_file(folder / "image"), only_file(folder / self.kind)]
+        try:
+            read_intrinsics(folder / INTRINSICS)
+        except DataError:  # training does not need it; `data verify` tells
+            return paths
+        return [*paths, folder / INTRINSICS]
 
-
-def _jpeg(picture: np.ndarray) -> bytes:
-    data = BytesIO()
-    Image.fromarray(picture).save(data, **JPEG)
-    return data.getvalue()
-
-
-def _png(raw: np.ndarray) -> bytes:
-    data = BytesIO()
-    Image.fromarray(raw).save(data, "PNG")
-    return data.getvalue()
+    def copies(self, paths: list[Path]) -> dict[str, bytes]:
+        picture, depth = read_picture(paths[0], upright=False), read_raw_depth(paths[1])
+        check_same_size(paths[0], picture, paths[1], depth)
+        image = encoded(resize_picture(picture, self.size), **JPEG)
+        files = {paths[0].with_suffix(".jpg"): image}
+        files[paths[1].with_suffix(".png")] = encoded(resize_nearest(depth, self.size), "PNG")
+        for path in paths[2:]:
+            camera = scaled(read_intrinsics(path), picture.shape[:2], self.size)
+            text = "\n".join(" ".join(map(repr, row)) for row in camera.tolist())  # all digits
+            files[path] = f"{text}\n".encode()
+        return {path.relative_to(self.root).as_posix(): data for path, data in files.items()}
 
 
 def _renew(
-    plan: Callable[[Any], tuple[list[Path], Callable[[], Files]]],
-    out: Path,
-    task: tuple[str, Any, dict[str, Any] | None],
-) -> tuple[dict[str, Any] | None, str, bool]:
-    """Make one item unless its `old` record holds; return its record or None, why not, whether
-    made.
-    """
+    originals: _Pairs | _Frames, out: Path, task: tuple[str, Any, Record | None]
+) -> tuple[Record | None, str, bool]:
+    """Make one item unless its old record holds; return its record or None, why not, if made."""
     item, source, old = task
-    files_before = old["files"] if old else {}
     try:
-        paths, make = plan(source)
-        states = [path.stat() for path in paths]
-        now = [[p.name, s.st_size, s.st_mtime_ns] for p, s in zip(paths, states, strict=True)]
+        paths = originals.paths(source)
+        states = [(path.name, path.stat()) for path in paths]
+        now = [[name, state.st_size, state.st_mtime_ns] for name, state in states]
         if old and old["source"] == now and not changed_files(out, old):
             return old, "", False
-        files, error = make(), ""
+        files, error = originals.copies(paths), ""
     except DataError as broken:
         files, error = {}, str(broken)
     for path, data in files.items():
         write_atomically(out / path, data)
-    for path in files_before.keys() - files.keys():
+    for path in (old or {"files": {}})["files"].keys() - files.keys():
         (out / path).unlink(missing_ok=True)
     if error:
         return None, error, False
-    digests = {path: [len(data), sha256(data)] for path, data in files.items()}
+    digests = {path: [len(data), hashlib.sha256(data).hexdigest()] for path, data in files.items()}
     return {"id": item, "source": now, "files": digests}, "", True
 
 
-def _earlier(out: Path, head: dict[str, Any]) -> Prepared:
-    """What an earlier run left in `out`; DataError if that is anything but the same preparation."""
+def _earlier(out: Path, head: Record) -> Prepared:
+    """What an earlier run left in `out`; DataError if that is not the same preparation."""
     before = read_prepared(out)
     if before is None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if not is_unused(out):
             raise DataError(f"{out}: is not an empty folder; choose another one")
         return Prepared(head)
     for key, value in head.items():
         if before.head.get(key) != value:
             raise DataError(
                 f"{out}: was prepared with {key} = {before.head.get(key)}, not {value}; choose "
-                "another "
-                "folder, or delete this one"
+                "another folder, or delete this one"
             )
     return before
 
 
 def _announce(
+    originals: _Pairs | _Frames,
     out: Path,
-    plan: Callable[[Any], tuple[list[Path], Callable[[], Files]]],
     planned: Sequence[Any],
-    size: Size,
     jobs: int | None,
     say: Callable[[str], None],
 ) -> None:
-    """Say how large the copies of `planned` sources will be; DataError if the disk has less
-    room."""
+    """Say how large the copies of `planned` sources will be; DataError if the disk is smaller."""
+    height, width = originals.size
     if not planned:
-        say(f"{out}: nothing new to make at {size[1]}x{size[0]}; what is there is checked")
+        say(f"{out}: nothing new to make at {width}x{height}; what is there is checked")
         return
-    step = max(1, len(planned) // SAMPLES)
-    sizes = [found for found in each(partial(_bytes, plan), planned[::step], jobs) if found]
+    sample = planned[:: max(1, len(planned) // SAMPLES)]
+    sizes = [*filter(None, each(partial(_disk_bytes, originals), sample, jobs))]
     needed = sum(sizes) / max(len(sizes), 1) * len(planned)
     there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     free = shutil.disk_usage(there).free
     say(
-        f"{out}: {len(planned)} items to make at {size[1]}x{size[0]}, about {amount(needed)} "
-        "on the disk "
-        f"by a sample of {len(sizes)}; {amount(free)} are free"
+        f"{out}: {len(planned)} items to make at {width}x{height}, about {amount(needed)} "
+        f"on the disk by a sample of {len(sizes)}; {amount(free)} are free"
     )
     if needed * MARGIN > free:
         raise DataError(f"{out}: the disk has too little room; free it, or choose another --out")
 
 
+def _disk_bytes(originals: _Pairs | _Frames, source: Any) -> int:
+    """How much of the disk the copy of one source takes, in whole blocks; 0 for a bad source."""
+    try:
+        copies = originals.copies(originals.paths(source))
+    except DataError:
+        return 0
+    return sum(-(-len(data) // BLOCK) * BLOCK for data in copies.values())
+
+
 def amount(count: float) -> str:
     """A number of bytes for people: "1.4 MB", "2.31 GB"."""
     return f"{count / 1e6:.3g} MB" if count < 1e9 else f"{count / 1e9:.3g} GB"
-
-
-def _bytes(plan: Callable[[Any], tuple[list[Path], Callable[[], Files]]], source: Any) -> int:
-    """How much of the disk the copy of one source takes, in whole blocks; 0 for a bad source."""
-    try:
-        return sum(-(-len(data) // BLOCK) * BLOCK for data in plan(source)[1]().values())
-    except DataError:
-        return 0

@@ -7,7 +7,6 @@ line of all says that all is there. Readers refuse a folder that is not done, an
 than the prepared.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bradcn_nb.errors import DataError
+from bradcn_nb.files import file_digest
 
 MANIFEST = "prepared.jsonl"
 FORMAT = 1  # raise it when folders prepared before can no longer be used
@@ -36,8 +36,7 @@ class Prepared:
 
 
 def read_prepared(root: Path) -> Prepared | None:
-    """The manifest of a prepared folder, or None if `root` is not one; DataError if it is
-    damaged."""
+    """The manifest of a prepared folder, None for another; DataError if it is damaged."""
     path = root / MANIFEST
     try:
         lines = path.read_text("utf-8").splitlines()
@@ -45,27 +44,27 @@ def read_prepared(root: Path) -> Prepared | None:
         return None
     except (OSError, ValueError):
         lines = []
-    found = [_object(line) for line in lines]
-    if not found or not found[0] or found[0].get("format") != FORMAT:
+    head, *entries = map(_object, lines or [""])
+    if head.get("format") != FORMAT:
         raise DataError(
             f"{path}: is no manifest of this version; delete {root} and prepare it again"
         )
-    prepared = Prepared(found[0])
-    for entry in found[1:]:
-        prepared.done = bool(entry and "done" in entry)
-        if entry and "id" in entry:
+    prepared = Prepared(head)
+    for entry in entries:
+        prepared.done = "done" in entry
+        if "id" in entry:
             prepared.records[entry["id"]] = entry
     prepared.records = {key: entry for key, entry in prepared.records.items() if entry["files"]}
     return prepared
 
 
-def _object(line: str) -> dict[str, Any] | None:
-    """The JSON object of a line, or None for a line that was cut."""
+def _object(line: str) -> dict[str, Any]:
+    """The JSON object of a line, empty for a line that was cut."""
     try:
-        found = json.loads(line)
+        value = json.loads(line)
     except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def append(root: Path, entry: dict[str, Any]) -> None:
@@ -91,35 +90,29 @@ def check_prepared(
         return
     head = prepared.head
     if head["set"] != name:
-        raise DataError(f"{root}: was prepared from {head['set']}, not {name}; name another folder")
-    if not prepared.done:
-        raise DataError(
-            f"{root}: its preparation was not finished; run the same `data prepare` again"
-        )
-    if size is None or [*size] != head["size"]:
-        height, width = head["size"]
+        problem = f"was prepared from {head['set']}, not {name}; name another folder"
+    elif not prepared.done:
+        problem = "its preparation was not finished; run the same `data prepare` again"
+    elif size is None or [*size] != head["size"]:
         asked = "their own size" if size is None else f"{size[1]}x{size[0]}"
-        raise DataError(
-            f"{root}: was prepared at {width}x{height}, but the pictures are wanted at {asked}; "
-            "name the folder of the originals"
+        problem = (
+            f"was prepared at {head['size'][1]}x{head['size'][0]}, but the pictures are wanted at "
+            f"{asked}; name the folder of the originals"
         )
-    if kind != head["kind"]:
-        raise DataError(f"{root}: was prepared with {head['kind']}, not {kind}; prepare it again")
-
-
-def sha256(data: bytes) -> str:
-    """The sha256 of a file's contents, in hex."""
-    return hashlib.sha256(data).hexdigest()
+    elif kind != head["kind"]:
+        problem = f"was prepared with {head['kind']}, not {kind}; prepare it again"
+    else:
+        return
+    raise DataError(f"{root}: {problem}")
 
 
 def changed_files(root: Path, record: Mapping[str, Any]) -> list[str]:
     """The files of a record that are missing below `root`, or not as they were written."""
-    changed = []
-    for path, (_, digest) in record["files"].items():
+
+    def digest(path: str) -> str | None:
         try:
-            same = sha256((root / path).read_bytes()) == digest
+            return file_digest(root / path)
         except OSError:
-            same = False
-        if not same:
-            changed.append(path)
-    return changed
+            return None
+
+    return [path for path, (_, kept) in record["files"].items() if digest(path) != kept]

@@ -14,7 +14,7 @@ What the names cannot tell: whether one room was visited on two days.
 
 import hashlib
 import re
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from bradcn_nb.errors import DataError
@@ -41,14 +41,13 @@ def scene_of(name: str) -> str:
     return name.rpartition("/")[0]
 
 
-def draw(
+def split_frames(
     names: Sequence[str],
     counts: tuple[int, int],
     seed: int,
     scheme: str = "random",
 ) -> dict[str, list[str]]:
-    """Draw `counts` = (train, test) frames out of `names`; the same names and
-    seed give the same draw.
+    """Draw `counts` = (train, test) frames out of `names`, by `seed` alone.
 
     "random" draws frame by frame, as Section IV-A does; a frame's place
     depends on its name and the seed only. "scene" leaves NYUv2's frames out,
@@ -60,43 +59,29 @@ def draw(
         known = " or ".join(SCHEMES)
         raise DataError(f"SUN RGB-D has no split by {scheme!r}; use {known}")
 
-    def place(item: str) -> bytes:
-        return hashlib.sha256(f"{seed}/{item}".encode()).digest()
+    def place(name: str) -> bytes:
+        return hashlib.sha256(f"{seed}/{name}".encode()).digest()
 
-    def shuffled(items: Sequence[str]) -> list[str]:
-        return sorted(items, key=place)
-
-    frames = shuffled(names)
+    frames = sorted(names, key=place)
     if scheme == "random":
+        train, test = frames, frames[counts[0] :]
         _enough("frames", len(frames), sum(counts), counts)
-        return {
-            "train": frames[: counts[0]],
-            "test": frames[counts[0] : sum(counts)],
-        }
-    frames = [name for name in frames if not is_nyu(name)]
-    _enough("frames outside of NYUv2", len(frames), sum(counts), counts)
-    testing = _scenes_to_test(frames, counts[0], shuffled)
-    test = [name for name in frames if scene_of(name) in testing]
-    train = [name for name in frames if scene_of(name) not in testing]
-    _enough(
-        "frames in scenes that training can spare",
-        len(test),
-        counts[1],
-        counts,
-    )
+    else:
+        frames = [name for name in frames if not is_nyu(name)]
+        _enough("frames outside of NYUv2", len(frames), sum(counts), counts)
+        chosen = _scenes_to_test(frames, counts[0], place)
+        train = [name for name in frames if scene_of(name) not in chosen]
+        test = [name for name in frames if scene_of(name) in chosen]
+        what = "frames in scenes that training can spare"
+        _enough(what, len(test), counts[1], counts)
     return {"train": train[: counts[0]], "test": test[: counts[1]]}
 
 
-def _scenes_to_test(
-    frames: Sequence[str], train: int, shuffled: Callable[[Sequence[str]], list[str]]
-) -> set[str]:
+def _scenes_to_test(frames: Sequence[str], train: int, place: Callable[[str], bytes]) -> set[str]:
     """The scenes, drawn one by one, that leave `train` frames to the others."""
-    size: dict[str, int] = defaultdict(int)
-    for name in frames:
-        size[scene_of(name)] += 1
-    spare = len(frames) - train
-    chosen = set()
-    for scene in shuffled(list(size)):
+    size = Counter(map(scene_of, frames))
+    spare, chosen = len(frames) - train, set()
+    for scene in sorted(size, key=place):
         if size[scene] <= spare:
             chosen.add(scene)
             spare -= size[scene]

@@ -19,7 +19,7 @@ from bradcn_nb.data.files import (
     resize_picture,
 )
 from bradcn_nb.data.prepared import check_prepared
-from bradcn_nb.data.splits import draw, is_nyu
+from bradcn_nb.data.splits import split_frames
 from bradcn_nb.errors import DataError
 
 SUN_SENSORS = ("kv1", "kv2", "realsense", "xtion")
@@ -30,14 +30,20 @@ INTRINSICS = "intrinsics.txt"
 class SUNRGBD(FileDataset):
     """SUN RGB-D frames: dict(image (3, H, W) in [0, 1], depth (1, H, W) m, mask (1, H, W), id).
 
-    `root` holds `{kv1,kv2,realsense,xtion}/.../{image,depth,depth_bfx}/*`; `kind` names the depth
-    folder ("depth_bfx" has its holes filled, "depth" is raw). `counts` = (train, test) frames are
-    drawn by `seed`, with `scheme` "random" from all of them, as Section IV-A does (6545 and 700),
-    or with "scene" so that no scene is on both sides and none of NYUv2's frames on any; the random
-    draw leaks (see `splits.draw`; ledger: sun-leak). `size` = (h, w) or None. Beyond `clip_m`
-    metres the depth is clipped; the depth net itself stops at 7.26 m, so labels of far pixels have
-    a floor (ledger: depth-floor). `mask` is False where depth is missing. Raises DataError for a
-    missing folder or file, too few frames, and damaged or empty depth.
+    * `root`: holds `{kv1,kv2,realsense,xtion}/.../{image,depth,depth_bfx}/*`.
+    * `split`: "train" or "test"; `counts`: how many frames each of them gets.
+    * `seed`: draws the split, and which frames are mirrored in an epoch.
+    * `size`: (h, w) in pixels; None is the stored size.
+    * `kind`: the depth's folder; "depth_bfx" has its holes filled, "depth" is raw.
+    * `scheme`: how frames are drawn. "random": from all of them, as Section IV-A does (6545 and
+      700), which leaks; "scene": no scene on both sides, none of NYUv2's frames on any (see
+      `split_frames`; ledger: sun-leak).
+    * `clip_m`: metres beyond which depth is clipped. The depth net itself stops at 7.26 m, so
+      labels of far pixels have a floor (ledger: depth-floor).
+    * `flip`, `cache`: see `FileDataset`.
+
+    `mask` is False where depth is missing. Raises DataError for a missing folder or file, too few
+    frames, and damaged or empty depth.
     """
 
     def __init__(
@@ -65,16 +71,11 @@ class SUNRGBD(FileDataset):
             for name, folder in frame_folders(self.root).items()
         }
         try:
-            self.ids = draw(list(self.frames), counts, seed, scheme)[split]
+            self.ids = split_frames(list(self.frames), counts, seed, scheme)[split]
         except DataError as error:
             raise DataError(f"{self.root}: {error}") from None
         if not self.ids:
             raise DataError(f"{self.root}: the {split} split is empty; raise its count")
-
-    @property
-    def overlap_with_nyu(self) -> list[str]:
-        """The ids of this split that are frames of NYUv2, on which the depth net was trained."""
-        return [name for name in self.ids if is_nyu(name)]
 
     def intrinsics(self, index: int) -> np.ndarray:
         """The camera of item `index`, as it is read and not mirrored: float64 (3, 3), in pixels.
@@ -117,19 +118,18 @@ def frame_folders(root: Path) -> dict[str, Path]:
     """
     if not root.is_dir():
         raise DataError(f"{root}: folder is missing; it must hold SUN RGB-D's sensors")
-    found: dict[str, Path] = {}
+    frames: dict[str, Path] = {}
     for sensor in SUN_SENSORS:
         for folder, below, _ in os.walk(root / sensor):
-            below.sort()
             if {"image", *SUN_KINDS} & {*below}:
                 below.clear()  # a frame: nothing further down
-                found[Path(folder).relative_to(root).as_posix()] = Path(folder)
-    if not found:
+                frames[Path(folder).relative_to(root).as_posix()] = Path(folder)
+    if not frames:
         raise DataError(
             f"{root}: no frame; SUN RGB-D is "
             f"{{{','.join(SUN_SENSORS)}}}/.../{{image,{','.join(SUN_KINDS)}}}/*"
         )
-    return dict(sorted(found.items()))
+    return dict(sorted(frames.items()))
 
 
 def only_file(folder: Path) -> Path:
@@ -166,8 +166,7 @@ def read_intrinsics(path: Path) -> np.ndarray:
 
 
 def scaled(camera: np.ndarray, old: Size, new: Size) -> np.ndarray:
-    """The matrix `camera` of a picture of `old` (height, width) for the same one resized to
-    `new`."""
+    """The camera matrix of a picture of `old` (height, width), once it is resized to `new`."""
     y, x = new[0] / old[0], new[1] / old[1]
     # Resizing scales around the picture's corner, half a pixel before the first centre.
     resize = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])

@@ -1,92 +1,136 @@
-"""What a download holds, lacks and has damaged: `python -m bradcn_nb data verify`.
+"""What a download of EBB! holds, lacks and has damaged: `python -m bradcn_nb data verify ebb`.
 
-Every file is decoded, by several processes. What is found goes into a `Report`; a defect that would
-stop a training, at its start or in its midst, is told from one that it would not notice.
+Every file is decoded, by several processes. A defect that would stop a training, at its start or in
+its midst, is told from one that it would not notice.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bradcn_nb.data.ebb import EBB_FOLDERS, EBB_SPLITS, numbered
-from bradcn_nb.data.files import read_picture
-from bradcn_nb.data.findings import Defect, Report, compact
+from bradcn_nb.data.files import Size, read_picture
+from bradcn_nb.data.inventory import Defect, Facts, Inventory, as_ranges
 from bradcn_nb.data.parallel import each
 from bradcn_nb.data.prepared import Prepared, changed_files, read_prepared
 from bradcn_nb.errors import DataError
 
-Record = Mapping[str, Any]  # of a prepared folder's manifest; see `prepared`
+Item, Record = TypeVar("Item"), Mapping[str, Any] | None
 
 
 def verify_ebb(
-    root: Path, report: Report, *, jobs: int | None = None, progress: bool = True
+    root: Path, inventory: Inventory, *, jobs: int | None = None, progress: bool = True
 ) -> None:
-    """Check every pair of EBB! below `root` and fill `report`, which keeps what an interruption
-    left.
+    """Check every pair of EBB! below `root` and fill `inventory`, also where it is interrupted.
 
-    Source: Section IV-A (4400 / 294). Raises DataError if the folder or its two subfolders are
-    missing.
+    `jobs` processes, None for one a core. Source: Section IV-A (4400 / 294). Raises DataError if
+    the folder or its two subfolders are missing.
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder")
-    prepared = manifest_of(root, "ebb", report)
+    prepared = manifest_of(root, "ebb", inventory)
     folders = [numbered(root / name) for name in EBB_FOLDERS]
-    for files in (paths for found in folders for paths in found.values()):
-        report.defects += [
-            Defect("duplicate", short(path, root), f"beside {files[0].name}", True)
-            for path in files[1:]
-        ]
+    whole = Facts(root, inventory.defects)
+    for files in (files for folder in folders for files in folder.values()):
+        for path in files[1:]:
+            whole.add("duplicate", path, f"beside {files[0].name}")
     splits = {number: split for split, ids in EBB_SPLITS.items() for number in ids}
-    numbers = sorted(folders[0].keys() | folders[1].keys())
-    others = [number for number in numbers if number not in splits]
-    pairs = []
-    for number in sorted({*numbers} - {*others}):
-        both = [found.get(number) for found in folders]
-        record = record_of(prepared, str(number))
-        if all(both):
-            pairs.append((number, both[0][0], both[1][0], record))
+    numbers = {*folders[0], *folders[1]}
+    pairs = {}
+    for number in sorted(numbers & splits.keys()):
+        files = [folder[number][0] for folder in folders if number in folder]
+        if len(files) == 2:
+            pairs[str(number)] = files
         else:
-            path = next(files for files in both if files)[0]
-            report.defects.append(Defect("partner", short(path, root), "", True))
-            report.defects += changed(root, str(number), record)
-    report.items = len(pairs)
-    sizes: dict[str, Counter] = {split: Counter() for split in EBB_SPLITS}
-    vanished(prepared, map(str, numbers), report)
+            whole.add("partner", files[0], "")
+            inventory.defects += _changes(root, str(number), _record(prepared, str(number)))
+    note_vanished(prepared, map(str, numbers), inventory)
+    sizes: dict[str, list[Size]] = {split: [] for split in EBB_SPLITS}
+
+    def note(name: str, facts: Facts) -> None:
+        sizes[splits[int(name)]] += [facts.size] * bool(facts.size)
+
     try:
-        work = each(
-            partial(_check_pair, root),
-            pairs,
-            jobs,
-            title="verify",
-            unit="pair",
-            progress=progress,
-        )
-        with closing(work) as results:
-            for (number, *_), (size, defects) in zip(pairs, results, strict=True):
-                report.checked += 1
-                report.defects += defects
-                if size:
-                    sizes[splits[number]][size] += 1
+        check_all(inventory, root, prepared, pairs, _check_pair, note, "pair", jobs, progress)
     finally:
         for split, ids in EBB_SPLITS.items():
-            have = [number for number, *_ in pairs if number in ids]
+            count = sum(int(name) in ids for name in pairs)
             title = "Val294" if split == "test" else split
-            report.present.append(
-                f"{title}: {len(have)} of {len(ids)} pairs{size_range(sizes[split])}"
-            )
-            absent = [n for n in ids if not any(n in found for found in folders)]
-            if absent:
-                report.missing[title] = f"{len(absent)} pairs: {compact(absent)}"
-            if not have:
-                report.obstacles.append(f"no {split} pair ({ids.start} to {ids.stop - 1})")
-        if others:
-            report.present.append(f"of no split, not read: {compact(others)}")
+            extent = size_range(sizes[split])
+            inventory.present.append(f"{title}: {count} of {len(ids)} pairs{extent}")
+            if absent := [number for number in ids if number not in numbers]:
+                inventory.missing[title] = f"{len(absent)} pairs: {as_ranges(absent)}"
+            if not count:
+                inventory.obstacles.append(f"no {split} pair ({ids.start} to {ids.stop - 1})")
+        if others := sorted(numbers - splits.keys()):
+            inventory.present.append(f"of no split, not read: {as_ranges(others)}")
 
 
-def size_range(sizes: Counter) -> str:
+def _check_pair(facts: Facts, paths: list[Path]) -> None:
+    pictures = [facts.read(read_picture, path) for path in paths]
+    shapes = [picture.shape[:2] for picture in pictures if picture is not None]
+    if len(shapes) == 2:
+        facts.size = shapes[0]
+        if shapes[0] != shapes[1]:
+            (h, w), (height, width) = shapes
+            facts.add("size", paths[1], f"{width}x{height}, its original {w}x{h}")
+
+
+def check_all(
+    inventory: Inventory,
+    root: Path,
+    prepared: Prepared | None,
+    items: Mapping[str, Item],
+    check: Callable[[Facts, Item], None],
+    note: Callable[[str, Facts], None],
+    unit: str,
+    jobs: int | None,
+    progress: bool,
+) -> None:
+    """Check the items below `root` that are there, and enter their defects in the inventory.
+
+    * `prepared`: the folder's manifest, against which all files are held; None for originals.
+    * `items`: the name of each -> what `check` needs to complete its facts, in another process.
+    * `note`: takes name and facts in this process.
+    * `unit`: what the bar calls an item; `jobs`, `progress`: as in `each`.
+    """
+    inventory.items = len(items)
+    tasks = [(name, item, _record(prepared, name)) for name, item in items.items()]
+    work = partial(_facts, root, check)
+    checks = each(work, tasks, jobs, title="verify", unit=unit, progress=progress)
+    with closing(checks) as results:
+        for name, facts in zip(items, results, strict=True):
+            inventory.checked += 1
+            inventory.defects += facts.defects
+            note(name, facts)
+
+
+def _facts(
+    root: Path, check: Callable[[Facts, Item], None], task: tuple[str, Item, Record]
+) -> Facts:
+    name, item, record = task
+    facts = Facts(root, _changes(root, name, record))
+    check(facts, item)
+    return facts
+
+
+def _record(prepared: Prepared | None, name: str) -> Record:
+    """What a manifest says of an item: {} if nothing; None for originals, which have none."""
+    return prepared and prepared.records.get(name, {})
+
+
+def _changes(root: Path, name: str, record: Record) -> list[Defect]:
+    """The files of an item that are not as its record says."""
+    if record is None:
+        return []
+    if not record:
+        return [Defect("changed", name, "is not on the manifest", True)]
+    return [Defect("changed", path, "", True) for path in changed_files(root, record)]
+
+
+def size_range(sizes: Sequence[Size]) -> str:
     """How large pictures are, e.g. ", 1466 to 1725 wide, 1024 high"; empty for none."""
     text = ""
     for word, side in (("wide", 1), ("high", 0)) if sizes else ():
@@ -95,70 +139,25 @@ def size_range(sizes: Counter) -> str:
     return text
 
 
-def short(path: Path, root: Path) -> str:
-    """A path as the report names it: relative to the root, with slashes."""
-    return path.relative_to(root).as_posix()
+def manifest_of(root: Path, name: str, inventory: Inventory) -> Prepared | None:
+    """The manifest of a prepared folder, noted in the inventory; None for originals.
 
-
-def defect_of(error: DataError, path: Path, root: Path, fatal: bool = True) -> Defect:
-    """A file's error as a defect: its kind, and of its message what lies between name and
-    remedy."""
-    reason = str(error).removeprefix(f"{path}: ").rpartition(";")[0]
-    return Defect(error.kind, short(path, root), reason, fatal)
-
-
-def _check_pair(
-    root: Path, pair: tuple[int, Path, Path, Record | None]
-) -> tuple[tuple[int, int] | None, list[Defect]]:
-    """The (height, width) of one pair, None if it has none, and its defects."""
-    number, *paths, record = pair
-    defects, shapes = changed(root, str(number), record), []
-    for path in paths:
-        try:
-            shapes.append(read_picture(path).shape[:2])
-        except DataError as error:
-            defects.append(defect_of(error, path, root))
-    if len({*shapes}) == 2:
-        (h, w), (height, width) = shapes
-        detail = f"{width}x{height}, its original {w}x{h}"
-        defects.append(Defect("size", short(paths[1], root), detail, True))
-    return (shapes[0] if len(shapes) == 2 else None), defects
-
-
-def manifest_of(root: Path, name: str, report: Report) -> Prepared | None:
-    """The manifest of a prepared folder, noted in the report; None for originals."""
+    Raises DataError if another data set than `name` was prepared, or the manifest is damaged.
+    """
     prepared = read_prepared(root)
     if prepared is None:
         return None
     if prepared.head["set"] != name:
         raise DataError(f"{root}: was prepared from {prepared.head['set']}; verify it as that")
-    height, width = prepared.head["size"]
-    report.present.append(
-        f"prepared at {width}x{height}, {len(prepared.records)} items on its manifest"
-    )
+    (height, width), count = prepared.head["size"], len(prepared.records)
+    inventory.present.append(f"prepared at {width}x{height}, {count} items on its manifest")
     if not prepared.done:
-        report.obstacles.append(
-            "its preparation was not finished; run the same `data prepare` again"
-        )
+        obstacle = "its preparation was not finished; run the same `data prepare` again"
+        inventory.obstacles.append(obstacle)
     return prepared
 
 
-def vanished(prepared: Prepared | None, names: Iterable[str], report: Report) -> None:
-    """Note the items of a manifest that are no longer among `names`."""
-    gone = prepared.records.keys() - {*names} if prepared else ()
-    report.defects += [Defect("changed", name, "all of it is gone", True) for name in sorted(gone)]
-
-
-def record_of(prepared: Prepared | None, name: str) -> Record | None:
-    """What the manifest says of an item, {} if nothing; None for originals, which have no
-    manifest."""
-    return None if prepared is None else prepared.records.get(name, {})
-
-
-def changed(root: Path, name: str, record: Record | None) -> list[Defect]:
-    """The files of an item that are not as its record says; none for originals."""
-    if record is None:
-        return []
-    if not record:
-        return [Defect("changed", name, "is not on the manifest", True)]
-    return [Defect("changed", path, "", True) for path in changed_files(root, record)]
+def note_vanished(prepared: Prepared | None, names: Iterable[str], inventory: Inventory) -> None:
+    """Enter the items of a manifest that are no longer among `names`."""
+    for name in sorted(prepared.records.keys() - {*names}) if prepared else ():
+        inventory.defects.append(Defect("changed", name, "all of it is gone", True))

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from bradcn_nb.data import EBB, resize_picture, to_tensor
 from bradcn_nb.errors import DataError
 from bradcn_nb.evaluation.metrics import val294
-from bradcn_nb.files import write_atomically
+from bradcn_nb.files import is_unused, write_atomically
 
 SHRINKS = ("area", "lanczos")  # lanczos: as BRViT and DMSHN prepare their pictures
 MANIFEST = "made-by.json"
@@ -78,7 +78,7 @@ def predict_folder(
         unlike = [key for key in {**before, **made_by} if before.get(key) != made_by.get(key)]
         if unlike:
             raise DataError(f"{out}: holds pictures of another {', '.join(unlike)}; name another")
-    elif out.is_dir() and any(out.iterdir()):
+    elif out.is_dir() and not is_unused(out):
         raise DataError(f"{out}: is not empty and was not made by `predict`; name another folder")
     else:
         write_atomically(manifest, f"{json.dumps(made_by, indent=1)}\n".encode())

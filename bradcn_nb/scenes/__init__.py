@@ -22,16 +22,9 @@ def view(seed: int, size: tuple[int, int] = (64, 96)) -> tuple[np.ndarray, np.nd
 
 
 def prepare() -> None:
-    """Paint every texture that scenes share, some seconds' work, so that processes forked later
-    have them.
-    """
+    """Paint all that scenes share, some seconds' work, so that processes forked later have it."""
     for name in textures.MATERIALS:
         textures.material(name)
-    for paint, kinds in (
-        (sprites.foliage, 4),
-        (sprites.branches, 4),
-        (sprites.twig, 5),
-        (sprites.tufts, 3),
-    ):
+    for paint, kinds in sprites.KINDS.items():
         for kind in range(kinds):
             paint(kind)

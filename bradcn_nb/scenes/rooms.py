@@ -1,5 +1,4 @@
-"""Indoor scenes as in SUN RGB-D: walls, floor, furniture built of boxes, and a depth sensor that
-errs.
+"""Indoor scenes as in SUN RGB-D: walls, floor, furniture of boxes, and a depth sensor that errs.
 
 The camera is a Kinect's, about 49 degrees high. Surfaces are painted far to near with a depth test,
 so furniture may stand in any order.
@@ -9,15 +8,18 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 
-from bradcn_nb.lens.thin_lens import Camera, linear_to_srgb
-from bradcn_nb.scenes import sketch
-from bradcn_nb.scenes.furniture import FURNITURE, WOODS, Room, floor_shadow
-from bradcn_nb.scenes.sketch import ACCENTS, BROWNS, GREYS, WALLS, Generator, jitter, linear, pick
+from bradcn_nb.lens.thin_lens import Camera
+from bradcn_nb.scenes.colours import ACCENTS, BROWNS, GREYS, WALLS, WOODS, jitter, linear, pick
+from bradcn_nb.scenes.furniture import FURNITURE, Piece, Room
+from bradcn_nb.scenes.scene import develop
+from bradcn_nb.scenes.sketch import random_crop
 from bradcn_nb.scenes.surfaces import Surface, View, draw
-from bradcn_nb.scenes.textures import material, photograph, pyramid
+from bradcn_nb.scenes.textures import pyramid
 
 SURFACES = ("floor", "ceiling", "wall", "furniture")
+PHOTOGRAPHS = ("chelsea", "coffee", "astronaut", "china", "rocket", "flower")
 SHELL = ("floor", "ceiling", "wall", "wall", "wall")  # what `_build` begins with, in its order
 KINECT = Camera(focal_mm=6.1, f_number=2.0, sensor_height_mm=5.57)
 FOCAL = KINECT.focal_mm / KINECT.sensor_height_mm
@@ -27,132 +29,76 @@ STEPS_M = 351.0
 
 def _wall_things(room: Room, half: float, far: float, height: float) -> None:
     """Hang pictures, a window and a door on the far wall and the side walls."""
-    rng = room.rng
-    walls = [
-        (np.array([-half, 0, far - 0.01]), np.array([1.0, 0, 0]), 2 * half),
-        (np.array([-half + 0.01, 0, 0.0]), np.array([0, 0, 1.0]), far),
-        (np.array([half - 0.01, 0, 0.0]), np.array([0, 0, 1.0]), far),
-    ]
-    up = np.array([0, 1.0, 0])
+    rng, (x, up, z) = room.rng, np.eye(3)
+    walls = [(np.array([-half, 0, far - 0.01]), x, 2 * half)]
+    walls += [(np.array([side, 0, 0]), z, far) for side in (-half + 0.01, half - 0.01)]
     for corner, along, length in walls:
         for _ in range(int(rng.integers(0, 4))):
-            kind = rng.choice(["picture", "picture", "window", "door"])
+            kind = str(rng.choice(["picture", "picture", "window", "door"]))
             w, h, y = {
                 "picture": (rng.uniform(0.3, 1.0), rng.uniform(0.3, 0.8), rng.uniform(1.1, 1.5)),
                 "window": (rng.uniform(0.7, 1.4), rng.uniform(0.8, 1.2), 0.9),
                 "door": (0.9, 2.05, 0.0),
-            }[str(kind)]
+            }[kind]
             if length < w + 0.4 or y + h > height:
                 continue
             origin = corner + along * rng.uniform(0.2, length - w - 0.2) + up * (y + h)
-            u, v = along * w, -up * h
-            room.face(
-                origin - 0.05 * along + 0.05 * up,
-                along * (w + 0.1),
-                -up * (h + 0.1),
-                material("wood"),
-                pick(rng, WOODS),
-                0.8,
-                decal=True,
-            )
+            u, v = along * (w + 0.1), -up * (h + 0.1)
+            edge = origin - 0.05 * along + 0.05 * up
+            room.face(edge, u, v, "wood", pick(rng, WOODS), 0.8, decal=True)
             if kind == "picture":
-                name = str(
-                    rng.choice(["chelsea", "coffee", "astronaut", "china", "rocket", "flower"])
-                )
-                crop = sketch.random_crop(rng, photograph(name), w / h)
-                room.face(origin, u, v, pyramid(crop[::2, ::2]), 0.8 * np.ones(3), decal=True)
+                crop = random_crop(rng, str(rng.choice(PHOTOGRAPHS)), w / h)
+                inside = pyramid(crop[::2, ::2]), 0.8 * np.ones(3)
             elif kind == "window":
-                room.face(
-                    origin,
-                    u,
-                    v,
-                    material("overcast"),
-                    linear(0.9, 0.94, 1.0) * rng.uniform(1.5, 4),
-                    decal=True,
-                )
+                inside = "overcast", linear(0.9, 0.94, 1.0) * rng.uniform(1.5, 4)
             else:
-                room.face(origin, u, v, material("wood"), pick(rng, WOODS), 0.8, decal=True)
+                inside = "wood", pick(rng, WOODS), 0.8
+            room.face(origin, along * w, -up * h, *inside, decal=True)
 
 
 def _build(rng: Generator) -> list[Surface]:
+    """Return the surfaces of a room, those of `SHELL` first."""
     half, far, height = rng.uniform(1.4, 3.2), rng.uniform(2.6, 8.5), rng.uniform(2.3, 3.0)
     yaw, pitch = rng.normal(0, 0.35), rng.uniform(-0.02, 0.42)
     cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
     # Room (y up) to camera (y down): turn by yaw about the vertical, then look down by pitch.
-    turn = np.array([[1, 0, 0], [0, -cp, -sp], [0, -sp, cp]]) @ np.array(
-        [[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]]
-    )
+    turn = np.array([[1, 0, 0], [0, -cp, -sp], [0, -sp, cp]])
+    turn = turn @ np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
     eye = np.array([rng.uniform(-0.5, 0.5) * half, rng.uniform(1.0, 1.7), rng.uniform(0.2, 0.6)])
-    lamps = [
-        (
-            np.array([rng.uniform(-0.6, 0.6) * half, height - 0.2, rng.uniform(0.2, 0.9) * far]),
-            rng.uniform(0.8, 2.2),
-        )
-    ]
-    lamps.append(
-        (
-            np.array([rng.choice([-1, 1]) * (half - 0.2), 1.6, rng.uniform(0.3, 0.8) * far]),
-            rng.uniform(0.2, 1.2),
-        )
-    )
-    room = Room(rng, turn, eye, lamps, [])
+    above = rng.uniform(-0.6, 0.6) * half, height - 0.2, rng.uniform(0.2, 0.9) * far
+    lamps = [(above, rng.uniform(0.8, 2.2))]
+    beside = rng.choice([-1, 1]) * (half - 0.2), 1.6, rng.uniform(0.3, 0.8) * far
+    lamps.append((beside, rng.uniform(0.2, 1.2)))
+    room = Room(rng, turn, eye, lamps)
     wall, back = pick(rng, WALLS, 0.1), -1.0
     x, y, z = np.eye(3)
+    across, ahead, down = 2 * half * x, (far - back) * z, -height * y
     kind, palette, tile = [
-        ("planks", BROWNS, 0.9),
-        ("carpet", GREYS, 0.6),
-        ("tiles", WALLS, 1.6),
-        ("carpet", BROWNS, 0.6),
-        ("wood", WOODS, 1.2),
-    ][rng.integers(5)]
-    room.face(
-        np.array([-half, 0, back]),
-        2 * half * x,
-        (far - back) * z,
-        material(kind),
-        pick(rng, palette),
-        tile,
-    )
-    room.face(
-        np.array([-half, height, back]),
-        2 * half * x,
-        (far - back) * z,
-        material("plaster"),
-        linear(0.85, 0.85, 0.84),
-        2.0,
-    )
+        ("planks", BROWNS, 0.9), ("carpet", GREYS, 0.6), ("tiles", WALLS, 1.6),
+        ("carpet", BROWNS, 0.6), ("wood", WOODS, 1.2),
+    ][rng.integers(5)]  # fmt: skip
+    room.face((-half, 0, back), across, ahead, kind, pick(rng, palette), tile)
+    white = linear(0.85, 0.85, 0.84)
+    room.face((-half, height, back), across, ahead, "plaster", white, 2.0)
     paper = str(rng.choice(["plaster", "plaster", "plaster", "bricks"]))
-    room.face(np.array([-half, height, far]), 2 * half * x, -height * y, material(paper), wall, 1.5)
+    room.face((-half, height, far), across, down, paper, wall, 1.5)
     for side in (-half, half):
-        room.face(
-            np.array([side, height, back]),
-            (far - back) * z,
-            -height * y,
-            material("plaster"),
-            wall * rng.uniform(0.9, 1.05),
-            1.5,
-        )
+        tint = wall * rng.uniform(0.9, 1.05)
+        room.face((side, height, back), ahead, down, "plaster", tint, 1.5)
     _wall_things(room, half, far, height)
     if rng.random() < 0.4:
         w, d = rng.uniform(1.0, 2.0), rng.uniform(1.0, 2.0)
-        room.face(
-            np.array([rng.uniform(-half, half - w), 0.004, rng.uniform(1, max(far - d, 1.1))]),
-            w * x,
-            d * z,
-            material("fabric"),
-            pick(rng, ACCENTS) * 0.8,
-            0.5,
-            decal=True,
-        )
+        corner = rng.uniform(-half, half - w), 0.004, rng.uniform(1, max(far - d, 1.1))
+        room.face(corner, w * x, d * z, "fabric", pick(rng, ACCENTS) * 0.8, 0.5, decal=True)
     for _ in range(int(rng.integers(2, 9))):
-        at = np.array(
-            [rng.uniform(-0.85, 0.85) * half, 0, eye[2] + rng.uniform(0.22, 0.95) * (far - eye[2])]
-        )
+        left, near = rng.uniform(-0.85, 0.85) * half, rng.uniform(0.22, 0.95) * (far - eye[2])
+        at = np.array([left, 0, eye[2] + near])
         if np.hypot(*(at - eye)[[0, 2]]) < 1.1:
             continue
         turned = rng.choice([0, np.pi / 2, np.pi, -np.pi / 2]) + rng.normal(0, 0.15)
-        floor_shadow(room, at, 1.0, 0.9, turned)
-        FURNITURE[rng.integers(len(FURNITURE))](room, at, turned)
+        piece = Piece(room, at, turned)
+        piece.shadow()
+        FURNITURE[rng.integers(len(FURNITURE))](piece, rng)
     return room.surfaces
 
 
@@ -196,10 +142,7 @@ class RoomScene:
         frame, inverse, _ = _paint(_build(rng), height, width)
         exposure = rng.uniform(0.13, 0.26) / np.exp(np.log(frame.mean(2) + 1e-2).mean())
         light = frame * exposure * jitter(rng, np.ones(3), 0.06)
-        light = light + 0.012 * np.sqrt(np.maximum(light, 0) + 0.03) * rng.standard_normal(
-            light.shape
-        )
-        return linear_to_srgb(np.clip(light, 0, 1).astype(np.float32)), 1 / inverse
+        return develop(light, 0.012, 0.03, rng), 1 / inverse
 
     def surfaces(self, height: int, width: int) -> np.ndarray:
         """Return what each pixel shows, uint8 (h, w), an index into `SURFACES`.
@@ -212,8 +155,7 @@ class RoomScene:
         return kinds[owner]
 
     def sensed(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return picture, raw depth with holes (0) and noise, and the filled depth; metres,
-        float32.
+        """Return picture, raw depth with holes (0) and noise, and filled depth; float32 metres.
 
         Noise grows with the square of depth, as a structured-light sensor's does (Khoshelham and
         Elberink 2012); holes open beside nearer edges, on dark patches and at random.

@@ -25,45 +25,44 @@ class Scene:
     camera: Camera
     focus_m: float
     brightness: float
-    noise: float = 0.0
+    noise: float
 
     def layers(self, height: int, width: int, margin: float = 0.0) -> list[Layer]:
         """Return the layers, back to front, with `margin` image heights drawn around the frame."""
         focal = self.camera.focal_mm / self.camera.sensor_height_mm
         return self.recipe(np.random.default_rng(self.seed), View(height, width, focal, margin))
 
-    def _develop(self, linear: np.ndarray, exposure: float, shot: int) -> np.ndarray:
-        """Expose, add noise, clip and encode: (h, w, 3) linear to sRGB float32 in [0, 1]."""
-        value = np.clip(linear * exposure, 0, None)
-        if self.noise:
-            rng = np.random.default_rng([self.seed, shot])
-            value = value + self.noise * np.sqrt(value + 0.02) * rng.standard_normal(value.shape)
-        return linear_to_srgb(np.clip(value, 0, 1).astype(np.float32))
-
-    def _exposure(self, pinhole: np.ndarray) -> float:
-        return self.brightness / np.exp(np.log(pinhole.mean(2) + 1e-3).mean())
+    def _picture(self, linear: np.ndarray, exposed_as: np.ndarray, shot: int) -> np.ndarray:
+        """Return a linear picture as the camera's file has it, exposed as the pinhole's picture."""
+        exposure = self.brightness / np.exp(np.log(exposed_as.mean(2) + 1e-3).mean())
+        light = np.clip(linear * exposure, 0, None)
+        return develop(light, self.noise, 0.02, np.random.default_rng([self.seed, shot]))
 
     def pinhole(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the all-in-focus picture, (h, w, 3) sRGB in [0, 1], and its depth (h, w) in
-        metres.
-        """
+        """Return the all-in-focus picture, (h, w, 3) sRGB in [0, 1], and its depth (h, w) in m."""
         layers = self.layers(height, width)
         linear = composite(layers, height, width, np.zeros(2), 0.0)
-        return self._develop(linear, self._exposure(linear), 0), pinhole_depth(
-            layers, height, width
-        )
+        return self._picture(linear, linear, 0), pinhole_depth(layers, height, width)
 
     def pair(
         self, height: int, width: int, samples: int | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return picture and bokeh, (h, w, 3) sRGB in [0, 1], and the picture's depth (h, w) in
-        metres.
+        """Return picture and bokeh, (h, w, 3) sRGB in [0, 1], and the picture's depth (h, w) in m.
 
         `samples`: points of the aperture, see `lens.lens_view`.
         """
         layers = self.layers(height, width, margin=0.14)
         sharp = composite(layers, height, width, np.zeros(2), 0.0)
         blurred = lens_view(layers, height, width, self.focus_m, self.camera, samples)
-        exposure = self._exposure(sharp)
         depth = pinhole_depth(layers, height, width)
-        return self._develop(sharp, exposure, 0), self._develop(blurred, exposure, 1), depth
+        return self._picture(sharp, sharp, 0), self._picture(blurred, sharp, 1), depth
+
+
+def develop(light: np.ndarray, noise: float, floor: float, rng: np.random.Generator) -> np.ndarray:
+    """Return exposed linear light (h, w, 3) as sRGB, float32 in [0, 1], with a sensor's noise.
+
+    `noise`: its deviation at white; `floor`: the light that is always there and makes noise, too.
+    """
+    deviation = noise * np.sqrt(np.maximum(light, 0) + floor)
+    light = light + deviation * rng.standard_normal(light.shape)
+    return linear_to_srgb(np.clip(light, 0, 1).astype(np.float32))

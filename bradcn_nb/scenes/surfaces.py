@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from bradcn_nb.lens.reference import Layer
-from bradcn_nb.scenes.textures import Pyramid
+from bradcn_nb.scenes.textures import Pyramid, material
 
 NEAR_M = 0.12
 Shade = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -34,14 +34,13 @@ class View:
 
 @dataclass(frozen=True)
 class Surface:
-    """A parallelogram (or its convex `outline`) in camera coordinates: x right, y down, z ahead,
-    metres.
+    """A convex polygon in camera coordinates: x right, y down, z ahead, in metres.
 
-    `origin` is where the texture's (0, 0) lies, `u` and `v` the vectors of one texture width and
-    height. `texture` has 3 channels (opaque, tiling) or 4 (premultiplied sprite). `tint` multiplies
-    it. `outline`: (n, 2) corners in texture units. `shade`: maps points (h, w, 3) in metres and the
-    unit normal to light (h, w, 1 or 3). `decal`: painted on what lies behind, without depth of its
-    own.
+    * `origin`: where the texture's (0, 0) lies; `u`, `v`: the vectors of its width and height.
+    * `texture`: 3 channels (opaque, tiling) or 4 (premultiplied sprite); `tint` multiplies it.
+    * `outline`: (n, 2) corners in texture units.
+    * `shade`: maps points (h, w, 3) and the unit normal to light (h, w, 1 or 3).
+    * `decal`: painted on what lies behind, without a depth of its own.
     """
 
     origin: np.ndarray
@@ -55,6 +54,26 @@ class Surface:
 
 
 UNIT_SQUARE = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
+
+
+def panel(
+    origin: np.ndarray,
+    u: np.ndarray,
+    v: np.ndarray,
+    texture: str | Pyramid,
+    tint: np.ndarray,
+    repeat: tuple[float, float] = (1.0, 1.0),
+    shade: Shade | None = None,
+    decal: bool = False,
+) -> Surface:
+    """Return the parallelogram that `u` and `v` span from `origin`.
+
+    `texture`: a picture, or the name of a material. `repeat`: how often it tiles along each. The
+    rest as `Surface`.
+    """
+    picture = material(texture) if isinstance(texture, str) else texture
+    u, v, outline = u / repeat[0], v / repeat[1], UNIT_SQUARE * repeat
+    return Surface(origin, u, v, picture, tint, outline, shade, decal)
 
 
 def _clip_near(corners: np.ndarray) -> np.ndarray:
@@ -71,9 +90,7 @@ def _clip_near(corners: np.ndarray) -> np.ndarray:
 
 
 def _coverage(polygon: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the share of each pixel that a convex polygon (n, 2), in pixels, covers (to first
-    order).
-    """
+    """Return the share of each pixel that a convex polygon (n, 2) covers, to first order."""
     corners = polygon.tolist()
     edges = list(zip(corners, [*corners[1:], corners[0]], strict=True))
     area = sum(px * qy - py * qx for (px, py), (qx, qy) in edges)
@@ -110,47 +127,39 @@ def _sample(texture: Pyramid, s: np.ndarray, t: np.ndarray, level: np.ndarray) -
 
 def draw(surface: Surface, view: View) -> Layer | None:
     """Return the layer that `surface` makes in `view`, or None where it is out of sight."""
-    corners = surface.origin + surface.outline @ np.stack([surface.u, surface.v])
-    corners = _clip_near(corners)
+    corners = _clip_near(surface.origin + surface.outline @ np.stack([surface.u, surface.v]))
     if len(corners) < 3:
         return None
     # Image heights -> pixel positions; pixel i has its centre at i.
-    scale = view.height
-    middle = np.array([(view.width - 1) / 2, (view.height - 1) / 2])
+    scale, frame = view.height, np.array([view.width, view.height])
+    middle = (frame - 1) / 2
     polygon = corners[:, :2] / corners[:, 2:] * view.focal * scale + middle
     pad = int(np.ceil(view.margin * view.height))
     x0, y0 = np.maximum(np.floor(polygon.min(0)).astype(int) - 1, -pad)
-    x1, y1 = np.minimum(
-        np.ceil(polygon.max(0)).astype(int) + 2, (view.width + pad, view.height + pad)
-    )
+    x1, y1 = np.minimum(np.ceil(polygon.max(0)).astype(int) + 2, frame + pad)
     if x1 <= x0 or y1 <= y0:
         return None
     u, v = surface.u, surface.v
     normal = u[[1, 2, 0]] * v[[2, 0, 1]] - u[[2, 0, 1]] * v[[1, 2, 0]]  # u x v; np.cross is slow
-    offset = normal @ surface.origin
-    square = normal @ normal
+    offset, square = normal @ surface.origin, normal @ normal
     if offset**2 < 1e-12 * square:
         return None  # seen edge on
     to_ray = np.array([1 / view.focal, 1 / view.focal, 1])
     inverse = normal * to_ray / offset  # 1/z = inverse @ (x, y, 1)
     # (2, 3), metres -> texture units: the pseudo-inverse of [u v], written out for two vectors.
     dual = np.array([(v @ v) * u - (u @ v) * v, (u @ u) * v - (u @ v) * u]) / square
-    texture_map = dual @ (
-        np.diag(to_ray) - np.outer(surface.origin, inverse)
-    )  # times z gives (s, t)
+    # Times z it gives (s, t); the determinant of the two's Jacobian is this one's times z^3.
+    texture_map = dual @ (np.diag(to_ray) - np.outer(surface.origin, inverse))
+    determinant = abs(np.linalg.det(np.vstack([texture_map, inverse])))
 
     xs, ys = np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32)
     hx, hy = (xs - np.float32(middle[0])) / scale, (ys - np.float32(middle[1])) / scale
     # Inside the clipped polygon 1/z <= 1/NEAR_M holds; outside of it only finite numbers matter.
     plane = inverse.astype(np.float32)
     z = 1 / np.clip(plane[0] * hx[None] + (plane[1] * hy + plane[2])[:, None], 1e-3, 1 / NEAR_M)
-    s, t = (
-        (m[0] * hx[None] + m[1] * hy[:, None] + m[2]) * z for m in texture_map.astype(np.float32)
-    )
-    texels = surface.texture[0].shape[0] * surface.texture[0].shape[1]
-    determinant = abs(
-        np.linalg.det(np.vstack([texture_map, inverse]))
-    )  # the Jacobian's is this times z^3
+    rows = texture_map.astype(np.float32)
+    s, t = ((a * hx[None] + b * hy[:, None] + c) * z for a, b, c in rows)
+    texels = math.prod(surface.texture[0].shape[:2])
     area = np.float32(determinant * texels / scale**2) * z**3  # texels under one pixel
     colour = _sample(surface.texture, s, t, 0.5 * np.log2(np.maximum(area, 1e-6)) + 0.1)
     alpha = _coverage(polygon, xs, ys)[..., None]

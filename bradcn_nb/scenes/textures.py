@@ -11,10 +11,12 @@ import cv2
 import numpy as np
 import skimage.data
 import sklearn.datasets
+from scipy.spatial import cKDTree
 
 from bradcn_nb.lens.thin_lens import srgb_to_linear
 
 SIZE = 512
+Y, X = np.mgrid[:SIZE, :SIZE]
 Pyramid = tuple[np.ndarray, ...]
 
 
@@ -28,17 +30,17 @@ def pyramid(picture: np.ndarray) -> Pyramid:
 
 
 @lru_cache(maxsize=32)
-def noise(seed: int, slope: float = 1.0, stretch: float = 1.0, size: int = SIZE) -> np.ndarray:
-    """Return (size, size) tileable noise, mean 0 and deviation 1, with amplitude ~
-    1/frequency^slope.
+def noise(seed: int, slope: float = 1.0, stretch: float = 1.0) -> np.ndarray:
+    """Return tileable noise, (SIZE, SIZE) float32 of mean 0 and deviation 1.
 
-    `stretch` > 1 draws the grain out along y, as in wood and bark.
+    Its amplitude falls with the frequency to the power `slope`. `stretch` > 1 draws the grain out
+    along y, as in wood and bark.
     """
     rng = np.random.default_rng(seed)
-    fy, fx = np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size), indexing="ij")
-    frequency = np.hypot(fy * stretch, fx / stretch)
+    along = np.fft.fftfreq(SIZE)
+    frequency = np.hypot(along[:, None] * stretch, along / stretch)
     frequency[0, 0] = np.inf
-    spectrum = np.fft.fft2(rng.standard_normal((size, size))) / frequency**slope
+    spectrum = np.fft.fft2(rng.standard_normal((SIZE, SIZE))) / frequency**slope
     field = np.fft.ifft2(spectrum).real
     return ((field - field.mean()) / field.std()).astype(np.float32)
 
@@ -68,29 +70,18 @@ def _coloured(grey: np.ndarray, seed: int, amount: float = 0.08) -> np.ndarray:
 
 
 def _cells(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (SIZE, SIZE) distance to the joint between irregular stones, and each stone's
-    number."""
+    """Return how far each pixel is from the joint of its stone, and the stone's number, (h, w)."""
     rng = np.random.default_rng(seed)
     grid = (np.arange(count) + 0.5) / count
     points = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)
     points = points + rng.uniform(-0.32, 0.32, points.shape) / count
-    tiled = (
-        points[None] + np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])[:, None]
-    ) * SIZE
-    tiled = tiled.reshape(-1, 2)
+    around = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])[:, None]
+    tiled = ((points[None] + around) * SIZE).reshape(-1, 2)
     warp = 6 * np.stack([noise(seed + 1, 1.6), noise(seed + 2, 1.6)], -1)
-    y, x = np.mgrid[:SIZE, :SIZE]
-    position = np.stack([x, y], -1) + warp
-    first = np.full((SIZE, SIZE), np.inf)
-    second = first.copy()
-    owner = np.zeros((SIZE, SIZE), int)
-    for i, point in enumerate(tiled):
-        distance = np.hypot(*(position - point).transpose(2, 0, 1))
-        nearer = distance < first
-        second = np.where(nearer, first, np.minimum(second, distance))
-        owner[nearer] = i % len(points)
-        first = np.minimum(first, distance)
-    return second - first, owner
+    position = np.stack([X, Y], -1) + warp
+    _, nearest = cKDTree(tiled).query(position, k=2)
+    first, second = np.hypot(*(position[..., None, :] - tiled[nearest]).transpose(3, 2, 0, 1))
+    return second - first, nearest[..., 0] % len(points)
 
 
 def _grey_photo(name: str) -> np.ndarray:
@@ -100,7 +91,7 @@ def _grey_photo(name: str) -> np.ndarray:
 def _paving(seed: int, count: int) -> np.ndarray:
     joint, owner = _cells(seed, count)
     tone = np.random.default_rng(seed).uniform(0.75, 1.2, count * count)[owner]
-    stone = _relative(_grey_photo("gravel")[..., None], 1.0)[..., 0] * tone
+    stone = _relative(_grey_photo("gravel")) * tone
     return _coloured(stone * (0.2 + 0.8 * np.clip(joint / 10, 0, 1)), seed)
 
 
@@ -109,24 +100,28 @@ def _bricks() -> np.ndarray:
 
 
 def _planks(seed: int) -> np.ndarray:
-    boards = np.arange(SIZE) // (SIZE // 8)
-    tone = np.random.default_rng(seed).uniform(0.7, 1.25, 8)[boards]
-    gap = np.where((np.arange(SIZE) % (SIZE // 8)) < 3, 0.3, 1.0)
+    board, across = np.divmod(np.arange(SIZE), SIZE // 8)
+    tone = np.random.default_rng(seed).uniform(0.7, 1.25, 8)[board]
+    gap = np.where(across < 3, 0.3, 1.0)
     grain = np.exp(0.22 * noise(seed, 0.9, 4.0))
     return _coloured(grain * (tone * gap)[None, :], seed, 0.05)
 
 
 def _fabric() -> np.ndarray:
-    y, x = np.mgrid[:SIZE, :SIZE]
-    weave = 1 + 0.25 * np.sin(x * np.pi / 4) * np.sin(y * np.pi / 4)
+    weave = 1 + 0.25 * np.sin(X * np.pi / 4) * np.sin(Y * np.pi / 4)
     return _coloured(weave * np.exp(0.15 * noise(41, 0.8)), 42, 0.04)
 
 
 def _tiles() -> np.ndarray:
-    y, x = np.mgrid[:SIZE, :SIZE]
-    joint = np.minimum(x % 128, y % 128) < 3
-    tone = np.random.default_rng(50).uniform(0.88, 1.1, (4, 4))[y // 128, x // 128]
+    joint = np.minimum(X % 128, Y % 128) < 3
+    tone = np.random.default_rng(50).uniform(0.88, 1.1, (4, 4))[Y // 128, X // 128]
     return _coloured(np.where(joint, 0.5, tone) * np.exp(0.06 * noise(51, 1.2)), 52, 0.03)
+
+
+COVERS = np.array(
+    [[0.9, 0.8, 0.6], [0.7, 0.1, 0.1], [0.1, 0.2, 0.5], [0.2, 0.4, 0.2], [1.6, 1.6, 1.5],
+     [0.3, 0.2, 0.15]]
+)  # fmt: skip
 
 
 def _books() -> np.ndarray:
@@ -137,17 +132,8 @@ def _books() -> np.ndarray:
         while x < SIZE:
             width = int(rng.integers(10, 34))
             top = row * 128 + int(rng.integers(6, 46))
-            colour = rng.choice(
-                [
-                    (0.9, 0.8, 0.6),
-                    (0.7, 0.1, 0.1),
-                    (0.1, 0.2, 0.5),
-                    (0.2, 0.4, 0.2),
-                    (1.6, 1.6, 1.5),
-                    (0.3, 0.2, 0.15),
-                ]
-            )
-            shelf[top : row * 128 + 120, x : x + width] = colour * rng.uniform(0.6, 1.4)
+            colour = rng.choice(COVERS) * rng.uniform(0.6, 1.4)
+            shelf[top : row * 128 + 120, x : x + width] = colour
             x += width + 1
     return shelf
 
