@@ -159,19 +159,20 @@ def test_no_seams_between_layers():
 
 @pytest.mark.parametrize("highlights", [0.0, 2.0])
 @pytest.mark.parametrize("radius", [32, 64, 100])
-def test_a_lamp_becomes_a_disc_whose_rim_is_as_narrow_as_the_lamp(radius, highlights):
-    image = np.full((300, 300, 3), 20 / 255, np.float32)
-    image[146:155, 146:155] = 1
-    disparity = np.zeros((300, 300), np.float32)
-    disparity[:2, :2] = 1  # the focus, far from the lamp
+def test_a_lamp_becomes_an_exact_disc(radius, highlights):
+    """Its rim is as narrow as the lamp, at full size, also between the layers of a deep scene."""
+    image = np.full((260, 520, 3), 20 / 255, np.float32)
+    image[126:135, 126:135] = 1
+    disparity = np.full((260, 520), -radius, np.float32)
+    disparity[:, 400:] = -110  # the layers' radii are fractions of this one
     base = srgb_to_linear(np.array(20 / 255))
-    out = render_layered(image, disparity, 1.0, float(radius), highlights=highlights)
-    light = srgb_to_linear(out[..., 1].astype(np.float64)) - base
-    lamp = np.zeros((300, 300), np.float32)
-    lamp[146:155, 146:155] = 1 + highlights - base  # expanded, and too dim as a disc to be undone
+    out = render_layered(image, disparity, 0.0, 1.0, highlights=highlights)[:, :260, 1]
+    light = srgb_to_linear(out.astype(np.float64)) - base
+    lamp = np.zeros((260, 260), np.float32)
+    lamp[126:135, 126:135] = 1 + highlights - base  # expanded, and too dim as a disc to be undone
     truth = cv2.filter2D(lamp, -1, disc_kernel(radius))
-    np.testing.assert_allclose(light[40:, 40:], truth[40:, 40:], atol=0.04 * truth.max())
-    row = light[150, 150:]
+    np.testing.assert_allclose(light, truth, atol=0.01 * truth.max())
+    row = light[130, 130:]
     level = row[: radius // 2].mean()
     assert np.argmax(row < 0.1 * level) - np.argmax(row < 0.9 * level) <= 9
 

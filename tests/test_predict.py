@@ -1,6 +1,7 @@
 """From weights to a folder of pictures: every kind of net, the protocol, going on, devices."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -64,6 +65,12 @@ def test_a_folder_belongs_to_its_net_and_a_stopped_call_goes_on(ebb, tmp_path, c
     assert (out / "4480.png").stat().st_mtime_ns == kept
     assert run(ebb, out, "--shrink", "lanczos") == 2
     assert "pictures of another shrink" in capsys.readouterr().err
+    shutil.copy(ebb / "original" / "4481.jpg", ebb / "original" / "4480.jpg")  # other pictures
+    assert run(ebb, out) == 2
+    assert "pictures of another data" in capsys.readouterr().err
+    (out / "made-by.json").write_text("[1")
+    assert run(ebb, out) == 2
+    assert "made-by.json: is damaged" in capsys.readouterr().err
     assert run(ebb, ebb) == 2
     assert "was not made by `predict`" in capsys.readouterr().err
 

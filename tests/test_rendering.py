@@ -14,7 +14,7 @@ from bradcn_nb.errors import BradcnError, DataError, PhotoError
 from bradcn_nb.lens.by_depth import default_focus, render_layered, render_lens
 from bradcn_nb.lens.upsample import guided_upsample, upsample_bilinear, upsample_stack
 from bradcn_nb.models.bradcn import BRADCN
-from bradcn_nb.photograph import depth_of, render_bradcn, render_photo
+from bradcn_nb.photograph import depth_of, net_bokeh, render_bradcn, render_photo
 from bradcn_nb.presets import preset
 
 CFG = preset("mini").model
@@ -108,12 +108,17 @@ def test_guided_upsample_follows_edges():
     assert steps.argmax() == 129 and steps[129] > 0.5  # where the photograph has its edge
 
 
-@pytest.mark.parametrize("shape", [(70, 101), (200, 90), (16, 16), (40, 400)])
-def test_any_size(photo, shape):
-    picture = np.ascontiguousarray(np.resize(photo, (512, 512, 3))[: shape[0], : shape[1]])
+@pytest.mark.parametrize("shape", [(70, 101), (200, 90), (16, 16), (40, 4000), (4000, 40)])
+def test_any_size_and_shape(photo, shape):
+    picture = np.resize(photo, (*shape, 3))
     assert render_bradcn(picture, StandIn(), CFG).shape == picture.shape
+    rows, columns = net_bokeh(picture, StandIn(), CFG).shape[:2]
+    assert columns / rows == pytest.approx(shape[1] / shape[0], rel=0.02)  # nothing is stretched
     metres = depth_of(picture, StandIn().depth_net, CFG)
     assert metres.shape == shape and metres.min() >= 0.99 and metres.max() <= 4.01
+    for side in (1, 900):
+        with pytest.raises(PhotoError, match=f"{side} x 1 pixels is too small"):
+            render_bradcn(np.ones((1, side, 3), np.float32), StandIn(), CFG)
 
 
 def test_the_real_net_fits(photo):

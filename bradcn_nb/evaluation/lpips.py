@@ -36,25 +36,26 @@ class LPIPS(lpips.LPIPS):
         self.backbone = backbone
         self.eval().requires_grad_(False)
 
-    def forward(self, a: torch.Tensor, b: torch.Tensor, **options: bool) -> torch.Tensor:
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         if min(a.shape[-2:]) < SMALLEST or a.shape != b.shape:
             raise SizeError(f"LPIPS needs two pictures of one size from {SMALLEST} pixels a side")
-        return super().forward(a, b, **options)
+        return sum(part.mean((2, 3), keepdim=True) for part in self.maps(a, b))
 
     def maps(self, a: torch.Tensor, b: torch.Tensor) -> list[torch.Tensor]:
-        """Return the five maps (N, 1, h, w), fine to coarse, whose means add
-        up.
+        """Return the five maps (N, 1, h, w), fine to coarse.
 
-        `a` and `b` are (N, 3, H, W) in [-1, 1]. At every place of a slice's
-        features, the vectors of channels are scaled to length 1, and their
-        squared differences weighed per channel and summed.
+        `a` and `b` are (N, 3, H, W) in [-1, 1]; their distance is the sum of
+        the maps' means. Both advance slice by slice through the classifier,
+        so that one slice's features are in memory at once.
         """
-        a, b = (self.net(self.scaling_layer(x)) for x in (a, b))
-        pairs = zip(a, b, self.lins, strict=True)
-        return [
-            head((lpips.normalize_tensor(x) - lpips.normalize_tensor(y)) ** 2)
-            for x, y, head in pairs
-        ]
+        a, b = (self.scaling_layer(x) for x in (a, b))
+        maps = []
+        for part, head in zip(self.net.children(), self.lins, strict=True):
+            a, b = part(a), part(b)  # (N, C, h, w)
+            # At every place a vector of C channels, brought to length 1.
+            apart = (lpips.normalize_tensor(x) for x in (a, b))
+            maps.append(head(torch.sub(*apart) ** 2))  # weighed and summed
+        return maps
 
 
 def to_lpips(picture: np.ndarray) -> torch.Tensor:

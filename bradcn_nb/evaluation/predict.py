@@ -1,5 +1,6 @@
 """The paper's protocol for one picture and for a test set: shrink, run, enlarge, 8 bits (IV-F)."""
 
+import hashlib
 import json
 from io import BytesIO
 from pathlib import Path
@@ -71,10 +72,15 @@ def predict_folder(
     made by the same are kept, so a stopped call goes on. Raises DataError for a folder of another
     net, or one with other files in it.
     """
-    made_by = {**made_by, "size": list(size), "shrink": shrink, "split": pairs.split}
+    sources = [f"{number} {sharp.stat().st_size}" for number, sharp, _ in pairs.pairs]
+    data = hashlib.sha256("\n".join(sources).encode()).hexdigest()
+    made_by = {**made_by, "size": list(size), "shrink": shrink, "data": data}
     manifest = out / MANIFEST
     if manifest.is_file():
-        before = json.loads(manifest.read_text("utf-8"))
+        try:
+            before = dict(json.loads(manifest.read_text("utf-8")))
+        except (ValueError, TypeError):
+            raise DataError(f"{manifest}: is damaged; name another folder") from None
         unlike = [key for key in {**before, **made_by} if before.get(key) != made_by.get(key)]
         if unlike:
             raise DataError(f"{out}: holds pictures of another {', '.join(unlike)}; name another")
