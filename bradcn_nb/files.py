@@ -45,7 +45,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 
 
 def file_digest(path: str | Path) -> str:
-    """Return the SHA-256 of a file as 64 hexadecimal digits; raises OSError if it cannot be read."""
+    """Return the SHA-256 of a file, 64 hexadecimal digits; raises OSError if it cannot be read."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

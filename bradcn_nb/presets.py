@@ -60,11 +60,15 @@ class DataConfig:
     sun_counts: tuple[int, int]  # (train, test) frames drawn from SUN RGB-D
     clip_m: float  # depths beyond this many metres are clipped
     sun_split: str = "random"  # as Section IV-A; "scene": no place in both sets, ledger "sun-leak"
+    # What is scored after each epoch is neither trained nor tested on, ledger "check-items": a
+    # bundled set, or None: the last items of the training set, which are not trained on then.
+    check: str | None = "mini-check"
+    check_items: int = 16
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of the training schedule: which net learns what, from which data, for how long."""
+    """One part of the schedule: which net learns what, for how long."""
 
     name: str
     net: str  # "depth" | "adcn" | "bradcn" | the name of a baseline
@@ -75,13 +79,13 @@ class Stage:
     l1: float = 1.0  # weight of the L1 loss
     ms_ssim: float = 0.0  # weight of 1 - MS-SSIM, ledger id "loss-weights"
     samples_per_epoch: int | None = None  # None: the whole data set
-    frozen: tuple[str, ...] = ()  # attributes of the net that keep their weights
-    schedule: str = "constant"  # of the learning rate, a name in `training.steps.SCHEDULES`
-    given: tuple[str | None, str | None] = (None, None)  # Do and De as `data.maps` holds them
+    frozen: tuple[str, ...] = ()  # parts of the net that keep their weights
+    schedule: str = "constant"  # or "cosine", see `training.steps.SCHEDULES`
+    given: tuple[str | None, str | None] = (None, None)  # maps as Do, De
 
     @property
     def calibrates(self) -> bool:
-        """Whether the whole model is there, but only its ADCN learns, and nothing is rendered."""
+        """Whether only the ADCN learns, beside the rest of the model."""
         return self.net == "bradcn" and set(ALL_BUT_ADCN) <= set(self.frozen)
 
 
@@ -91,31 +95,34 @@ ALL_BUT_ADCN = ("render_net", "depth_net", "depth_branch", "error_branch")  # pa
 PRECISIONS = ("fp32", "bf16", "fp16")
 
 
+def require(sound: bool, name: str, value: object, wanted: str = "above 0") -> None:
+    """Raise BradcnError, which says what `name` is and what is `wanted`, unless it is `sound`."""
+    if not sound:
+        raise BradcnError(f"{name} is {value}: it must be {wanted}")
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """How a step is computed, in every stage. Each field changes the weights that come out.
+    """How a step is computed, in every stage; each field changes the weights.
 
-    A step is one move of the optimiser. Its loss is the mean over processes * `accumulate` *
-    `Stage.batch` items, as if they were one batch. What changes time or memory alone, such as
-    activation checkpointing, is no part of it. Raises BradcnError for a value out of range.
+    A step is one move of the optimiser. Its loss is the mean over processes *
+    `accumulate` * `Stage.batch` items, as if they were one batch. What changes
+    time or memory alone, such as activation checkpointing, is no part of it.
+    Raises BradcnError for a value out of range.
     """
 
-    precision: str = "fp32"  # of the forward pass; "fp16" scales the loss, and needs a GPU
+    precision: str = "fp32"  # of the forward pass; "fp16" needs a GPU
     accumulate: int = 1  # batches of each process in a step
-    clip: float | None = None  # the gradient's norm is cut to this; None: left alone
-    ema: float | None = None  # decay of a running mean of the weights, kept beside them; None: none
+    clip: float | None = None  # cuts the gradient's norm to this
+    ema: float | None = None  # decay of a running mean of the weights
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise BradcnError(
-                f"unknown precision {self.precision!r}: choose one of {', '.join(PRECISIONS)}"
-            )
-        if self.accumulate < 1:
-            raise BradcnError(f"accumulate is {self.accumulate}: a step needs 1 batch or more")
-        if self.clip is not None and not self.clip > 0:
-            raise BradcnError(f"clip is {self.clip}: a norm to cut to is above 0")
-        if self.ema is not None and not 0 < self.ema < 1:
-            raise BradcnError(f"ema is {self.ema}: a decay lies between 0 and 1, often 0.999")
+        known = self.precision in PRECISIONS
+        require(known, "precision", self.precision, f"in {PRECISIONS}")
+        require(self.accumulate > 0, "accumulate", self.accumulate)
+        require(self.clip is None or self.clip > 0, "clip", self.clip)
+        if self.ema is not None:
+            require(0 < self.ema < 1, "ema", self.ema, "between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,19 @@ class Preset:
     seed: int = 0
     recipe: Recipe = Recipe()
 
+    def __post_init__(self) -> None:
+        data, stride = self.data, self.model.stride
+        require(self.seed >= 0, "seed", self.seed, "0 or more")
+        fits = all(side > 0 and side % stride == 0 for side in data.train_size)
+        require(fits, "data.train_size", data.train_size, f"multiples of {stride}")
+        for name in ("sun_counts", "clip_m", "truth_scale"):
+            value = getattr(data, name)
+            lowest = min(value) if isinstance(value, tuple) else value
+            require(lowest > 0, f"data.{name}", value)
+        require(data.check_items >= 0, "data.check_items", data.check_items, "0 or more")
+        for stage in self.stages:
+            _check_stage(stage)
+
     def stage(self, name: str) -> Stage:
         """Return the stage called `name`; raises BradcnError naming the stages that exist."""
         for stage in self.stages:
@@ -136,6 +156,17 @@ class Preset:
                 return stage
         names = ", ".join(stage.name for stage in self.stages)
         raise BradcnError(f"preset {self.name!r} has no stage {name!r}: choose one of {names}")
+
+
+def _check_stage(stage: Stage) -> None:
+    for name in ("epochs", "lr", "batch", "samples_per_epoch"):
+        value = getattr(stage, name)
+        optional = name == "samples_per_epoch" and stage.data != "scenes"
+        require(optional if value is None else value > 0, f"{stage.name}.{name}", value)
+    weights = (stage.l1, stage.ms_ssim)
+    require(min(weights) >= 0 < max(weights), f"{stage.name}: l1, ms_ssim", weights, "a loss")
+    if stage.ms_ssim and stage.data != "ebb":  # its windows would mix what a mask separates
+        raise BradcnError(f"{stage.name}.ms_ssim is {stage.ms_ssim}: it compares pictures only")
 
 
 _FULL_MODEL = ModelConfig(
@@ -205,7 +236,7 @@ PRESETS: dict[str, Preset] = {
     "colab": Preset(
         name="colab",
         model=_FULL_MODEL,
-        data=DataConfig(None, None, (256, 384), 1, sun_counts=(6545, 700), clip_m=8.0),
+        data=DataConfig(None, None, (256, 384), 1, sun_counts=(6545, 700), clip_m=8.0, check=None),
         stages=PAPER_STAGES,
     ),
     "paper": Preset(
@@ -218,6 +249,7 @@ PRESETS: dict[str, Preset] = {
             truth_scale=1,  # Section IV-F: the pairs are resized alike
             sun_counts=(6545, 700),  # Section IV-A
             clip_m=8.0,  # SUN RGB-D's own toolbox clips there
+            check=None,
         ),
         stages=PAPER_STAGES,
     ),

@@ -1,10 +1,9 @@
 """`labels`: Eq. 2's labels of a run or of a folder."""
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
-from bradcn_nb.cli.common import add_common, add_sun_split, command, natural, use_threads
+from bradcn_nb.cli.common import add_common, add_settings, command, natural, use_threads
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.presets import preset
 
@@ -18,6 +17,8 @@ def add(group) -> None:
         "Make the ADCN's labels, |predicted - true depth| of Eq. 2; goes on where it was stopped.",
         "  python -m bradcn_nb labels --run runs/mini\n"
         "  python -m bradcn_nb labels --depth depth.safetensors --sun /data/SUNRGBD --out labels\n"
+        "  python -m bradcn_nb labels --preset paper --set data.sun_counts=250,50 \\\n"
+        "      --depth depth.safetensors --sun /data/SUNRGBD --out labels\n"
         "  accelerate launch --multi_gpu -m bradcn_nb labels --preset paper ...",
     )
     parser.add_argument("--run", type=Path, metavar="DIR", help="run whose stage 0 is finished")
@@ -31,7 +32,7 @@ def add(group) -> None:
         metavar="N",
         help="frames a batch; default: 8, fewer need less memory",
     )
-    add_sun_split(parser)
+    add_settings(parser)
     add_common(parser)
 
 
@@ -41,10 +42,11 @@ def make_labels(options: argparse.Namespace) -> None:
         raise BradcnError("labels: name a run with --run, or both --depth and --out")
     from bradcn_nb.training import make_run_labels
     from bradcn_nb.training.devices import processes
+    from bradcn_nb.training.settings import with_settings
 
     use_threads(options.threads)
-    chosen = preset(options.preset)
-    chosen = replace(chosen, data=replace(chosen.data, sun_split=options.sun_split))
+    settings = [f"data.sun_split={options.sun_split}", *options.set]
+    chosen = with_settings(preset(options.preset), settings)
     depth = options.depth or options.run / "stage0" / "depth.safetensors"
     state = processes()
     folder = make_run_labels(

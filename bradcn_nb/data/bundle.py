@@ -1,4 +1,4 @@
-"""mini-EBB and mini-SUN: generated scenes, written in the layouts and encodings of the real sets."""
+"""mini-EBB, mini-SUN, mini-check: generated scenes in the layouts and encodings of real sets."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +21,8 @@ EBB_SEED = 1_000_000  # scene of pair N has the seed EBB_SEED + N
 SUN_SEED = 2_000_000
 EBB_TRAIN, EBB_TEST = range(540), range(4480, 4560)  # ids as in EBB!, so its split applies
 SUN_FRAMES = range(360)
+# What a training is scored on after each epoch, in neither set (ledger: check-items).
+EBB_CHECK, SUN_CHECK = range(4400, 4416), range(360, 376)
 EBB_SIZE, SUN_SIZE = (128, 192), (96, 128)  # (height, width)
 JPEG_QUALITY = 87
 
@@ -65,7 +67,7 @@ def _write(root: Path, render: Callable[[int], dict[str, bytes]], n: int) -> Non
 def make(
     root: str | Path, pairs: int = len(EBB_TRAIN), jobs: int = 2, progress: bool = True
 ) -> None:
-    """Write both mini sets below `root` with `jobs` processes; whatever is there is replaced.
+    """Write the mini sets below `root` with `jobs` processes; whatever is there is replaced.
 
     `pairs` is how many training pairs mini-EBB gets; the first ones are always the same. About 0.5 s
     a pair and 0.2 s a frame on one core. Raises DataError if `root` cannot be written, or for more
@@ -77,6 +79,8 @@ def make(
     sets = [
         ("mini-ebb", ebb_files, [*range(pairs), *EBB_TEST]),
         ("mini-sun", sun_files, list(SUN_FRAMES)),
+        ("mini-check", ebb_files, list(EBB_CHECK)),
+        ("mini-check", sun_files, list(SUN_CHECK)),
     ]
     try:
         for name, render, ids in sets:

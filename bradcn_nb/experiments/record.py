@@ -22,7 +22,7 @@ def weights_path(net: str = "bradcn") -> Path:
 
 
 def provenance(start: float) -> dict[str, Any]:
-    """Return what made a result: commit, versions, device, and the seconds since `start` (monotonic)."""
+    """Return what made a result: commit, versions, device, seconds since `start` (monotonic)."""
     return {
         "weights_sha256": weights_hash(weights_path()),
         "commit": commit(),
@@ -50,9 +50,9 @@ def write_figure(name: str, figure: Figure) -> Path:
 def result(key: str) -> Any:
     """Return one measured value, as `result("mini.psnr")` from `data/results/mini.json`.
 
-    `key`: the file's name, then the keys inside of it, joined by dots; in a list, a place from 0. Units
-    are those that the file's producer documents (`evaluation.evaluate`: dB for PSNR). Raises DataError
-    for an unknown key.
+    `key`: the file's name, then the keys inside of it, joined by dots; in a list, a place from 0.
+    Units are those that the file's producer documents (`evaluation.evaluate`: dB for PSNR). Raises
+    DataError for an unknown key.
     """
     name, *inside = key.split(".")
     path = data_root() / "results" / f"{name}.json"
