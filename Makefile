@@ -29,12 +29,13 @@ FETCH_LPIPS = $(PY) -m bradcn_nb lpips-weights >/dev/null 2>&1 || { rm -rf $(LPI
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help environment lpips book test lint unit notebooks browser html data weights results experiments check-numbers refresh prose format clean clean-all
+.PHONY: help environment lpips book test lint unit notebooks browser html data weights results experiments check-numbers refresh prose gpu-check format clean clean-all
 
 help:
 	@echo "make book         the environment, then the rendered book in book/_build/html"
 	@echo "make test         the environment, then everything that CI runs"
 	@echo "make refresh      execute the chapters again (one: make refresh NB=01_bokeh_and_the_thin_lens)"
+	@echo "make gpu-check    measure on a GPU, at most 8 minutes: PYTHON=python3 names one with torch and timm"
 	@echo "make prose        bring a chapter's changed text over to its notebook, executing nothing"
 	@echo "make lpips        fetch the nets inside of LPIPS (64 MB), if the environment came without them"
 	@echo "make data         make the bundled mini-EBB and mini-SUN again (same bytes)"
@@ -109,6 +110,10 @@ results: $(STAMP)
 experiments: runs/data/.made
 	$(PY) -m bradcn_nb experiments maps errors rooms table2 --seeds 5 --jobs $(JOBS)
 	$(PY) -m bradcn_nb experiments table1 motorcycle table1-pictures --seeds 3 --jobs $(JOBS)
+
+# With any Python that has torch and timm: `make gpu-check PYTHON=python3`. Installs nothing.
+gpu-check:
+	$(PYTHON) -m bradcn_nb.experiments.costs.gpu_check
 
 refresh: $(STAMP)
 	$(PY) book/refresh.py $(NB)

@@ -75,6 +75,7 @@ from torch.testing import assert_close
 from bradcn_nb.data import EBB, SUNRGBD
 from bradcn_nb.figures.plots import COLOURS, STYLE, grid, show
 from bradcn_nb.files import data_root
+from bradcn_nb.models import encoder as encoder_parts
 from bradcn_nb.models import load_bradcn, load_depth_net
 from bradcn_nb.models.blocks import centre
 from bradcn_nb.models.encoder import HybridEncoder
@@ -432,13 +433,16 @@ figure
 def position(encoder: nn.Module, size: tuple[int, int]) -> Tensor:
     """The position embeddings for h x w places, (1, 1 + h*w, D)."""
     cls, places = encoder.pos_embed[:, :1], encoder.pos_embed[:, 1:]
-    places = places.transpose(1, 2).unflatten(2, encoder.pos_grid)  # (1, D, h0, w0): a "picture"
+    places = places.transpose(1, 2).unflatten(
+        2, encoder.cfg.pos_grid
+    )  # (1, D, h0, w0): a "picture"
     places = F.interpolate(places, size=size, mode="bilinear", align_corners=False)
     return torch.cat((cls, places.flatten(2).transpose(1, 2)), dim=1)
 
 
 for size in ((8, 12), (12, 18), (4, 6), (5, 20)):
-    assert_close(position(encoder, size), encoder.position(size))
+    theirs = encoder_parts.position(encoder.pos_embed, mini.pos_grid, size)
+    assert_close(position(encoder, size), theirs)
     print(size, "places ->", tuple(position(encoder, size).shape))
 
 # %% [markdown]
@@ -467,7 +471,7 @@ figure
 
 # %%
 for size in ((8, 12), (12, 18), (4, 6)):
-    ours = encoder.position(size)
+    ours = position(encoder, size)
     theirs = resample_abs_pos_embed(encoder.pos_embed, list(size), list(mini.pos_grid))
     difference = (ours - theirs).norm() / ours[:, 1:].norm()
     print(

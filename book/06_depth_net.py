@@ -711,10 +711,10 @@ print("relative, then aligned = metric, then aligned")
 # With the file `dpt_hybrid_nyu-2ce69ec7.pt` on your disk, the paper's net is one call:
 #
 # ```python
-# net = DepthNet.from_dpt("dpt_hybrid_nyu-2ce69ec7.pt", kind="metric")
+# net, matched = load_dpt("dpt_hybrid_nyu-2ce69ec7.pt", kind="metric")
 # metres = net(image)  # sides: multiples of 32
 #
-# midas = DepthNet.from_dpt("dpt_hybrid-midas-501f0c75.pt", kind="relative")
+# midas, matched = load_dpt("dpt_hybrid-midas-501f0c75.pt", kind="relative")
 # nearness = midas.inverse(image)
 # ```
 #
@@ -726,7 +726,7 @@ print("relative, then aligned = metric, then aligned")
 # (chapter 5 has the same sum for BRViT); they are passed over.
 
 # %%
-from bradcn_nb.models.official import official_name
+from bradcn_nb.models.official import load_dpt, official_name
 
 for name in list(depth_parts)[:2] + list(depth_parts)[-2:]:
     print(f"{official_name(name):52} -> {name}")
@@ -744,7 +744,7 @@ with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "not-official.pt"
     torch.save({"model": {"decoder.head.0.weight": torch.zeros(3)}}, path)
     try:
-        DepthNet.from_dpt(path, kind="metric")
+        load_dpt(path, kind="metric")
         raise AssertionError("a foreign file was loaded")
     except WeightsError as complaint:
         print("WeightsError:", str(complaint).replace(str(path), path.name)[:96], "...")

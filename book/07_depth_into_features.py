@@ -354,7 +354,7 @@ for name, cfg in (("mini", mini), ("paper", paper)):
 # %% [markdown]
 # ## Eq. 1, whole
 #
-# Four lines. `BRADCN` is called with the depth branch only; the error branch is chapter 10.
+# Four lines. The package's Render Net takes such maps as `extra`; the error branch is chapter 10.
 
 # %%
 with torch.no_grad():
@@ -363,9 +363,10 @@ with torch.no_grad():
     Di = [eo + extra for eo, extra in zip(Eo, added, strict=True)]  # Eq. 1
     mine = model.render_net.decode(Di, image)
 
-    theirs = model(image, branches=("depth",))
-assert_close(theirs.depth, Do)
-assert_close(mine, theirs.bokeh, rtol=1e-3, atol=1e-4)
+    depth = model.depth_net(image)
+    theirs = model.render_net(image, extra=model.depth_branch(depth))
+assert_close(depth, Do)
+assert_close(mine, theirs, rtol=1e-3, atol=1e-4)
 print("Eq. 1 by hand equals the package's:", *(tuple(m.shape) for m in Di))
 show(DenseBranch)
 
@@ -485,7 +486,8 @@ for conv in zeroed.depth_branch.reassemble.patches:
     torch.nn.init.zeros_(conv.weight)
 
 for name, net in (("small", small), ("zero", zeroed)):
-    F.l1_loss(net(image, branches=("depth",)).bokeh, target).backward()
+    told = net.depth_branch(net.depth_net(image))
+    F.l1_loss(net.render_net(image, extra=told), target).backward()
     reached = {
         "projections": net.depth_branch.reassemble.patches[0].weight,
         "Adap": net.depth_branch.adapt.weight,

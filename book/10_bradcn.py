@@ -345,8 +345,8 @@ with torch.no_grad():
 print(f"equal, with {count(mine):,} parameters of the same names")
 
 # %% [markdown]
-# The package's class is the same, plus ways to leave branches out, to bring maps along, and to have the maps alone. The gate and
-# the `signed` ADCN are variants of ours, off by default; chapter 14 comes to them.
+# The package's class is the same; one may also bring maps along. The gate and the signed ADCN are variants of ours, in
+# `experiments/variants.py`; chapter 14 comes to them.
 
 # %%
 show(BRADCN)
@@ -354,17 +354,22 @@ show(BRADCN)
 # %% [markdown]
 # ## What each branch adds
 #
-# `branches` names what goes into the sum. What is left out is not computed, and comes back as `None`.
+# The simplest variant leaves branches out. With it, `branches` names what goes into the sum. What is left out is not
+# computed, and comes back as `None`.
 
 # %%
+from bradcn_nb.experiments.variants import build, vary
+
+parts = build(vary(mini)).eval()
+parts.load_state_dict(model.state_dict())  # the same weights under the same names
 with torch.no_grad():
-    views = {names: model(image, branches=names) for names in ((), ("depth",), ("error",))}
+    views = {names: parts(image, branches=names) for names in ((), ("depth",), ("error",))}
     views["depth", "error"] = model(image)
 for names, view in views.items():
     has = [field for field, value in view._asdict().items() if value is not None]
     print(f"branches={names!r:20} gives", ", ".join(has))
 try:
-    model(image, branches=("colour",))
+    parts(image, branches=("colour",))
 except BradcnError as error:
     print("branches=('colour',):", error)
 
@@ -391,7 +396,7 @@ panels, limits = [], []
 for i in (5, 7, 17):
     one = test[i]["image"][None]
     with torch.no_grad():
-        whole, without = model(one), model(one, branches=("depth",))
+        whole, without = model(one), parts(one, branches=("depth",))
     change = (whole.bokeh - without.bokeh)[0].abs().mean(0)
     panels += [one[0], whole.depth[0], whole.depth_error[0], change]
     limits += [None, (0, 1 / mini.depth_shift), (0, 3), (0, 0.2)]

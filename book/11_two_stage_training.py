@@ -357,7 +357,8 @@ from bradcn_nb.training.stages import Sources, datasets
 
 stage1 = dataclasses.replace(small.stage("stage1"), epochs=2)
 small = dataclasses.replace(small, stages=(small.stages[0], stage1, *small.stages[2:]))
-train_set, n, _ = datasets(small, stage1, Sources(labels=labels), None)
+train_set, _ = datasets(small, stage1, Sources(labels=labels), None)
+n = len(train_set)
 STEPS = stage1.epochs * n // stage1.batch
 
 set_seed(small.seed * LARGE + small.stages.index(stage1))  # the package's seed for this stage
@@ -378,7 +379,7 @@ print(f"{len(history)} steps of {stage1.batch} pictures of {n}")
 
 # %% [markdown]
 # Now the package's own loop, on the same pictures, for as many steps. It does more: it writes a log, checks
-# itself on other pictures, saves checkpoints, and runs on GPUs. But its weights must be ours.
+# itself on pictures of neither set, saves checkpoints, and runs on GPUs. But its weights must be ours.
 
 # %%
 from bradcn_nb.models import load_weights

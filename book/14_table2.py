@@ -466,7 +466,7 @@ for name in (*sets, "outdoor-within-reach", "outdoor-taught-within-reach"):
 # - **A depth net from elsewhere.** `rooms`: stage 0 on mini-SUN's 300 rooms only. Outdoors it says nearly the same everywhere.
 # - **Labels from where the net is used.** ADCN learns on the training pairs' true depth, outdoors. (A camera with a depth sensor would give
 #   such labels. Real EBB! has none.)
-# - **A sign, and eyes for the depth.** The preset's field `error_kind="signed"`: De = Dgt - Do, from the picture *and* Do. Then Do + De is a better
+# - **A sign, and eyes for the depth.** The variant `SignedBRADCN`: De = Dgt - Do, from the picture *and* Do. Then Do + De is a better
 #   depth, and a sum is just the right place for it.
 #
 # For comparison, the paper's kind of ADCN (absolute, from the picture alone) gets the same labels.

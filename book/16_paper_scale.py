@@ -401,33 +401,16 @@ for name, (fast, slow) in ASSUMED.items():
 show(step_seconds)
 
 # %% [markdown]
-# ### Check the method where you can
+# ### Derived, and measured
 #
-# We cannot time a T4. But the same counts must also explain a machine that we *can* time: a CPU.
-# `python -m bradcn_nb estimate --check` measured two things on one: how fast it multiplies large matrices, and how long a whole
-# step of stage 2a takes at 768x512. If the counts are right, the step needs the MACs' time at that rate, and somewhat more.
+# We cannot time a T4. Whoever has a GPU can: `make gpu-check` runs the full nets on it for at most eight minutes and writes
+# `data/results/gpu-step.json`. Where that file is, the next cell puts measured beside derived numbers.
 
 # %%
-from bradcn_nb.experiments.costs.cpu_check import compare
-from bradcn_nb.experiments.record import result
+from bradcn_nb.experiments.costs.estimate import measured_lines
 
-for row in compare(result("cpu-step"), stored):
-    slower, more = (
-        row["measured_s"] / row["predicted_s"],
-        row["measured_bytes"] - row["counted_bytes"],
-    )
-    print(
-        f"{'with' if row['checkpointing'] else 'without':8}checkpointing: "
-        f"time {slower:.2f} x predicted, memory {more / 1e9:.1f} GB over the tensors"
-    )
-    assert 1 < slower < 2 and 0 < more < 2.5e9
-
-# %% [markdown]
-# So on this CPU a step needs a tenth to a fifth more time than its multiplications alone would, in its process's own seconds. That is *better* than we
-# dare to assume for a GPU: a CPU's cores are easier to feed. The process takes 1.5 to 2 GB more than its tensors: Python, libraries, their
-# workspaces, gaps. Our assumption for a GPU was widened after this measurement.
-#
-# What does it prove? That we count the right things. It does not prove the range for a GPU.
+for line in measured_lines(counts):
+    print(line)
 
 # %% [markdown]
 # ## Time on one to eight GPUs
@@ -473,17 +456,6 @@ for n in GPUS:
 #
 # Not in these numbers: reading pictures, the check after each epoch, checkpoints on a slow disk. With prepared files and
 # `--workers 4` they should be small. "Should be" is not a measurement either.
-
-# %% [markdown]
-# ## Choose your machine
-#
-# The same arithmetic as a form. It works without a kernel; with the keyboard, use Tab and the arrow keys. Try to find: the
-# largest picture that a T4 can train; the switch that helps an H100 least; what a second T4 costs in memory.
-
-# %%
-from bradcn_nb.experiments.costs.calculator import calculator
-
-calculator(paper, stored)
 
 # %% [markdown]
 # ## The switches
@@ -555,7 +527,7 @@ print(
 # all. Delete the checkpoint of a stage that is done, or train `--preset colab` with a narrower net of your own.
 #
 # **What was run and what was not.** Run: the three steps above, every command of this chapter but the launcher's, on tiny files; three full-size steps a
-# phase at 768x512 on a CPU (a quarter of an hour of one core, 11 GB); the CPU check. *Not* run: Colab, Drive, any GPU, half precision on a GPU, several GPUs. EBB! and SUN RGB-D were at hand in a
+# phase at 768x512 on a CPU (a quarter of an hour of one core, 11 GB). *Not* run: Colab, Drive, any GPU, half precision on a GPU, several GPUs. EBB! and SUN RGB-D were at hand in a
 # few sample files only, and the official weights not at all (tests use random numbers under their names). The
 # data sheets' figures were copied, not tested.
 

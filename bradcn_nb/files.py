@@ -51,12 +51,18 @@ def file_digest(path: str | Path) -> str:
 
 
 def data_root() -> Path:
-    """Return the folder of bundled data and weights: $BRADCN_DATA, or `data` beside the package.
+    """Return the folder of bundled data, weights and results.
 
-    Raises DataError when there is no such folder (an installation without the repository).
+    That is $BRADCN_DATA; else `data` of the repository that this package lies in; else the copy of
+    it that an installed package carries. Raises DataError when there is none.
     """
-    named = os.environ.get("BRADCN_DATA")
-    root = Path(named) if named else Path(__file__).resolve().parent.parent / "data"
+    package = Path(__file__).resolve().parent
+    if named := os.environ.get("BRADCN_DATA"):
+        root = Path(named)
+    elif (package.parent / "pyproject.toml").is_file():
+        root = package.parent / "data"
+    else:  # never a folder `data` beside the package, which would be another package's
+        root = package / "data" / "bundled"
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; set BRADCN_DATA to the repository's data folder")
     return root

@@ -4,15 +4,17 @@ import dataclasses
 import math
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from bradcn_nb.data.photos import check_output, read_depth, read_photo, write_photo
+from bradcn_nb.data.depth_maps import read_depth_map
+from bradcn_nb.data.photos import MIN_SIDE, check_output, read_photo, write_photo
 from bradcn_nb.errors import BradcnError, PhotoError
 from bradcn_nb.lens.by_depth import NEAREST_M, render_lens
-from bradcn_nb.lens.upsample import guided_upsample, upsample_stack
+from bradcn_nb.lens.thin_lens import over_white
+from bradcn_nb.lens.upsample import guided_upsample, resize, upsample_stack
+from bradcn_nb.models.blocks import pad_to_stride
 from bradcn_nb.models.bundled import load_bradcn, load_depth_net
 from bradcn_nb.models.inference import for_inference
 from bradcn_nb.presets import ModelConfig, preset
@@ -26,17 +28,21 @@ def render_photo(
     aperture: float = 1.8,
     depth: str | Path | None = None,
     model: nn.Module | None = None,
-    cfg: ModelConfig | None = None,
+    device: torch.device | str = "cpu",
 ) -> None:
-    """Read a photograph, give it bokeh and write it: same size, alpha, profile and EXIF.
+    """Read a photograph, give it bokeh and write it: same size, profile, EXIF; alpha is blurred, too.
 
-    `renderer` "bradcn": the net decides what is sharp. "lens": `focus` (x, y) in pixels is sharp, or
-    without it what `default_focus` finds, through a lens of f-number `aperture`, by the depth map
-    `depth` (see `read_depth`) or else by the depth net of `model`. `model` is a BRADCN; without it "bradcn"
-    takes the bundled mini one and "lens" mini's depth net before stage 2. `cfg` is its configuration,
-    by default mini's. Raises PhotoError for pictures
-    that cannot be read or written and a focus outside the picture, DataError for a bad depth map,
-    BradcnError for an unknown renderer or an impossible aperture. All names are checked before work.
+    - `path`, `out`: photographs as `read_photo` and `write_photo` know them
+    - `renderer`: "bradcn", the net decides what is sharp; or "lens", blur by depth
+    - `focus`: for the lens, (x, y) in pixels of what is sharp; by default `default_focus`
+    - `aperture`: for the lens, its f-number
+    - `depth`: for the lens, a depth map (see `read_depth_map`) instead of the depth net's
+    - `model`: a BRADCN; by default the bundled mini one, for "lens" mini's depth net before stage 2
+    - `device`: where the nets run
+
+    Raises PhotoError for pictures that cannot be read or written and a focus outside the picture,
+    DataError for a bad depth map, BradcnError for an unknown renderer or an impossible aperture.
+    All names are checked before work.
     """
     if renderer not in ("bradcn", "lens"):
         raise BradcnError(f"unknown renderer {renderer!r}: choose bradcn or lens")
@@ -50,27 +56,28 @@ def render_photo(
             f"{path}: focus {focus[0]:g},{focus[1]:g} is outside the picture; "
             f"give X below {width} and Y below {height}"
         )
-    given = None if depth is None else read_depth(depth, (height, width))
-    cfg = cfg or preset("mini").model
+    metres = None if depth is None else read_depth_map(depth, (height, width))
+    cfg = model.cfg if model else preset("mini").model
+    whole = photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
     if renderer == "bradcn":
-        rgb = render_bradcn(photo.rgb, for_inference(model or load_bradcn()), cfg)
+        drawn = render_bradcn(whole, for_inference(model or load_bradcn()).to(device), cfg)
     else:
-        metres = given
         if metres is None:
-            ready = for_inference(model or load_depth_net())
-            metres = depth_of(photo.rgb, ready.depth_net if model else ready, cfg)
-        rgb = render_lens(photo.rgb, metres, focus, aperture)
-    write_photo(out, dataclasses.replace(photo, rgb=rgb))
+            ready = for_inference(model or load_depth_net()).to(device)
+            metres = depth_of(over_white(whole), ready.depth_net if model else ready, cfg)
+        drawn = render_lens(whole, metres, focus, aperture)
+    alpha = None if photo.alpha is None else drawn[..., 3]
+    write_photo(out, dataclasses.replace(photo, rgb=drawn[..., :3], alpha=alpha))
 
 
 def render_bradcn(photo: np.ndarray, model: nn.Module, cfg: ModelConfig) -> np.ndarray:
-    """Bokeh by the net for a photograph (H,W,3) sRGB in [0,1] of any size; same shape and range."""
-    return upsample_stack(photo, net_bokeh(photo, model, cfg))
+    """Bokeh by the net for a photograph (H,W,3 or 4) sRGB in [0,1]; same shape and range."""
+    return upsample_stack(photo, net_bokeh(over_white(photo), model, cfg))
 
 
 def net_bokeh(photo: np.ndarray, model: nn.Module, cfg: ModelConfig) -> np.ndarray:
     """The net's own small picture (h,w,3) in [0,1] of a photograph (H,W,3) sRGB in [0,1]."""
-    tensor, rows, columns = _net_input(photo, cfg)
+    tensor, rows, columns = _net_input(photo, model, cfg)
     with torch.inference_mode():
         bokeh = model(tensor).bokeh
     net = bokeh[0, :, :rows, :columns].permute(1, 2, 0).float().cpu().numpy()
@@ -80,10 +87,10 @@ def net_bokeh(photo: np.ndarray, model: nn.Module, cfg: ModelConfig) -> np.ndarr
 def depth_of(photo: np.ndarray, depth_net: nn.Module, cfg: ModelConfig) -> np.ndarray:
     """Depth (H,W) in metres of a photograph (H,W,3) by a depth net, brought to its edges.
 
-    Disparity is what is enlarged, because a slanted plane is linear in it and blur is, too. Nothing is
-    nearer than `NEAREST_M`: fine-tuning for pictures (stage 2) lets the depth net drift beyond it.
+    Disparity is what is enlarged, because a slanted plane is linear in it and blur is, too. Nothing
+    is nearer than `NEAREST_M`: fine-tuning for pictures (stage 2) lets the depth net drift beyond.
     """
-    tensor, rows, columns = _net_input(photo, cfg)
+    tensor, rows, columns = _net_input(photo, depth_net, cfg)
     with torch.inference_mode():
         metres = depth_net(tensor)
     disparity = 1 / np.maximum(metres[0, 0, :rows, :columns].float().cpu().numpy(), 1e-3)
@@ -91,16 +98,23 @@ def depth_of(photo: np.ndarray, depth_net: nn.Module, cfg: ModelConfig) -> np.nd
     return np.maximum(1 / np.clip(fine, disparity.min(), disparity.max()), NEAREST_M)
 
 
-def _net_input(photo: np.ndarray, cfg: ModelConfig) -> tuple[Tensor, int, int]:
+def _net_input(
+    photo: np.ndarray, net: nn.Module, cfg: ModelConfig
+) -> tuple[torch.Tensor, int, int]:
     """The photograph at the net's number of pixels: tensor (1,3,h,w), and its rows and columns.
 
-    The aspect ratio stays; the tensor is continued by reflection to multiples of the stride.
+    The aspect ratio stays, of a panorama too; `pad_to_stride` makes the tensor fit the net.
     """
     height, width = photo.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise PhotoError(
+            f"a picture of {width} x {height} pixels is too small; give at least {MIN_SIDE} a side"
+        )
     scale = math.sqrt(cfg.image_size[0] * cfg.image_size[1] / (height * width))
-    rows, columns = (max(cfg.stride, round(side * scale)) for side in (height, width))
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    small = cv2.resize(photo, (columns, rows), interpolation=method)
-    padding = [(0, -rows % cfg.stride), (0, -columns % cfg.stride), (0, 0)]
-    padded = np.pad(small, padding, mode="reflect")
-    return torch.from_numpy(padded.transpose(2, 0, 1).copy())[None], rows, columns
+    if min(height, width) * scale < cfg.stride:  # where rounding to whole pixels would be seen
+        scale = max(1, round(min(height, width) * scale)) / min(height, width)
+    rows, columns = round(height * scale), round(width * scale)
+    small = resize(photo, (rows, columns)).transpose(2, 0, 1)
+    tensor = torch.from_numpy(np.ascontiguousarray(small))[None]
+    device = next(net.parameters(), tensor).device
+    return pad_to_stride(tensor, cfg.stride).to(device), rows, columns

@@ -52,7 +52,7 @@ def killer(tmp_path_factory):
     stage, or None when the process was faster. `killer.whole` is the run that nobody killed.
     """
     root = tmp_path_factory.mktemp("kills")
-    write_ebb(root / "ebb")
+    write_ebb(root / "ebb", 18)
     write_nets(root, tiny_preset())
     server = multiprocessing.get_context("forkserver")  # its children need not import torch again
     server.set_forkserver_preload(["test_kills"])

@@ -10,7 +10,6 @@ from bradcn_nb.training.devices import return_freed_blocks
 
 CODE = """
 import torch
-from bradcn_nb.training.memory import return_freed_blocks
 def pages(): return int(open("/proc/self/statm").read().split()[1]) * 4096
 def peak_and_rest():
     # glibc's own limit grows with the first freed block; 24 MB then come from its heap.
@@ -21,7 +20,9 @@ def peak_and_rest():
         keep.append(torch.ones(1000))  # lies behind it and pins the heap
     before = pages(); blocks.clear()
     return before - pages()
-if {on}: assert return_freed_blocks()
+if {on}:
+    from bradcn_nb.training.devices import return_freed_blocks
+    assert return_freed_blocks()
 print(peak_and_rest())
 """
 

@@ -1,9 +1,15 @@
 """The thin lens by hand, the sRGB curve, the disc, and what the renderers must and must not do."""
 
+import inspect
+import subprocess
+import sys
+
+import cv2
 import numpy as np
 import pytest
 
-from bradcn_nb.lens.by_depth import disc_kernel, gather_blur, render_layered
+from bradcn_nb.lens.by_depth import disc_kernel, gather_blur, render_layered, render_lens
+from bradcn_nb.lens.reference import Layer
 from bradcn_nb.lens.thin_lens import (
     Camera,
     blur_scale,
@@ -11,16 +17,26 @@ from bradcn_nb.lens.thin_lens import (
     linear_to_srgb,
     srgb_to_linear,
 )
+from bradcn_nb.lens.upsample import guided_upsample, upsample_bilinear, upsample_stack
+
+
+def test_the_lens_is_numpy_alone_and_fits_a_page():
+    modules = "by_depth, layers, reference, thin_lens, upsample"
+    code = f"import sys; from bradcn_nb.lens import {modules}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+    for shown in (blur_scale, coc_diameter):
+        assert max(map(len, inspect.getsource(shown).splitlines())) <= 79
 
 
 def test_circle_of_confusion_by_hand():
     # f = 50 mm at f/2: the aperture is 25 mm wide. Focus at 2 m: image at 1/(1/50 - 1/2000) =
-    # 51.28205 mm. A point at 4 m: image at 1/(1/50 - 1/4000) = 50.63291 mm. Similar triangles on the
-    # far side: 25 * (51.28205 - 50.63291) / 50.63291 = 0.320513 mm; over 15 mm of sensor 0.0213675.
+    # 51.28205 mm. A point at 4 m: image at 1/(1/50 - 1/4000) = 50.63291 mm. Similar triangles on
+    # the far side: 25 * (51.28205 - 50.63291) / 50.63291 = 0.320513 mm; of 15 mm that is 0.0213675.
     camera = Camera(focal_mm=50, f_number=2, sensor_height_mm=15)
     assert coc_diameter(4.0, 2.0, camera) == pytest.approx(0.0213675, rel=1e-5)
-    # A point at 1 m: image at 1/(1/50 - 1/1000) = 52.63158 mm; 25 * (52.63158 - 51.28205) / 52.63158
-    # = 0.641026 mm, that is 0.0427350 heights: as far away in 1/z, on the other side, but |.| twice.
+    # A point at 1 m: image at 1/(1/50 - 1/1000) = 52.63158 mm; 25 * (52.63158 - 51.28205) /
+    # 52.63158 = 0.641026 mm: 0.0427350 heights, on the other side and twice as far away in 1/z.
     assert coc_diameter(1.0, 2.0, camera) == pytest.approx(0.0427350, rel=1e-5)
     assert coc_diameter(2.0, 2.0, camera) == 0
     assert coc_diameter(4.0, 2.0, camera, signed=True) < 0 < coc_diameter(1.0, 2.0, camera, True)
@@ -48,6 +64,30 @@ def test_srgb_curve():
     back = linear_to_srgb(srgb_to_linear(values))
     assert back.dtype == np.float32
     np.testing.assert_allclose(back, values, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        srgb_to_linear,
+        linear_to_srgb,
+        lambda picture: gather_blur(picture, np.ones((8, 9))),
+        lambda picture: render_layered(picture, np.ones((8, 9)), 0.0, 2.0),
+        lambda picture: render_lens(picture, np.ones((8, 9))),
+        lambda picture: upsample_bilinear(picture, (20, 20)),
+        lambda picture: upsample_stack(picture, np.ones((4, 5, 3), np.float32)),
+        lambda picture: guided_upsample(np.ones((4, 5), np.float32), picture),
+        lambda picture: Layer(picture, (0, 0), np.zeros(3)),
+    ],
+)
+def test_pictures_are_floats(draw):
+    with pytest.raises(TypeError, match="floats, not uint8; divide"):
+        draw(np.full((8, 9, 3), 128, np.uint8))
+    broken = np.full((8, 9, 3), 0.5, np.float32)
+    draw(broken)
+    broken[3, 4, 1] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        draw(broken)
 
 
 @pytest.mark.parametrize("radius", [0.0, 0.4, 1.0, 2.5, 9.0])
@@ -117,23 +157,40 @@ def test_no_seams_between_layers():
     assert np.abs(second).max() < 2 / 255
 
 
-def test_point_becomes_a_disc_and_keeps_its_energy():
-    image = np.zeros((101, 101, 3), np.float32)
-    image[50, 50] = 1.0
-    for radius in (5.0, 20.0):  # the second one is blurred at a smaller size
-        out = srgb_to_linear(render_layered(image, np.zeros((101, 101)), 1.0, radius))[..., 0]
-        assert out.sum() == pytest.approx(1, rel=0.02)
-        y, x = np.mgrid[-50:51, -50:51]
-        distance = np.hypot(y, x)
-        second_moment = (out * distance**2).sum() / out.sum()
-        assert np.sqrt(2 * second_moment) == pytest.approx(radius, rel=0.06)  # r^2 / 2 for a disc
-        assert out[distance > radius * 1.25 + 1].max() < 1e-6
+@pytest.mark.parametrize("highlights", [0.0, 2.0])
+@pytest.mark.parametrize("radius", [32, 64, 100])
+def test_a_lamp_becomes_a_disc_whose_rim_is_as_narrow_as_the_lamp(radius, highlights):
+    image = np.full((300, 300, 3), 20 / 255, np.float32)
+    image[146:155, 146:155] = 1
+    disparity = np.zeros((300, 300), np.float32)
+    disparity[:2, :2] = 1  # the focus, far from the lamp
+    base = srgb_to_linear(np.array(20 / 255))
+    out = render_layered(image, disparity, 1.0, float(radius), highlights=highlights)
+    light = srgb_to_linear(out[..., 1].astype(np.float64)) - base
+    lamp = np.zeros((300, 300), np.float32)
+    lamp[146:155, 146:155] = 1 + highlights - base  # expanded, and too dim as a disc to be undone
+    truth = cv2.filter2D(lamp, -1, disc_kernel(radius))
+    np.testing.assert_allclose(light[40:, 40:], truth[40:, 40:], atol=0.04 * truth.max())
+    row = light[150, 150:]
+    level = row[: radius // 2].mean()
+    assert np.argmax(row < 0.1 * level) - np.argmax(row < 0.9 * level) <= 9
 
 
-def test_highlights_get_brighter_discs_only():
-    image = np.full((80, 80, 3), 0.2, np.float32)
-    image[39:42, 39:42] = 1.0
-    plain = render_layered(image, np.zeros((80, 80)), 1.0, 8.0)
-    lamps = render_layered(image, np.zeros((80, 80)), 1.0, 8.0, highlights=2.0)
-    assert lamps[40, 40, 0] > plain[40, 40, 0] + 0.03
-    np.testing.assert_allclose(lamps[:20], plain[:20], atol=1 / 255)
+@pytest.mark.parametrize("radius", [3.0, 12.0])
+def test_alpha_and_colour_are_blurred_together(radius):
+    """A white disc on nothing stays white, and its edge softens, whatever colour is hidden."""
+    y, x = np.mgrid[:80, :90]
+    alpha = (np.hypot(y - 40, x - 45) < 20).astype(np.float32)
+    results = []
+    for hidden in ([0, 0, 0], [1, 0, 0]):
+        colour = np.where(alpha[..., None] > 0, 1, hidden).astype(np.float32)
+        photo = np.dstack([colour, alpha])
+        np.testing.assert_array_equal(render_layered(photo, alpha * 0, 0.0, 1.0), photo)
+        drawn = render_layered(photo, np.full((80, 90), radius), 0.0, 1.0, highlights=2.0)
+        expected = cv2.filter2D(alpha, -1, disc_kernel(radius))
+        np.testing.assert_allclose(drawn[..., 3], expected, atol=1e-4)
+        assert drawn[expected > 0.01][:, :3].min() > 0.999
+        white = cv2.resize(cv2.blur(colour * 0 + 1, (9, 9)), (45, 40))
+        results.append(upsample_stack(photo, white))
+    visible = results[0][..., 3] > 0.01
+    np.testing.assert_allclose(results[0][visible], results[1][visible], atol=1e-3)

@@ -1,8 +1,11 @@
 """Work shared out among processes: order, errors, a killed process, an early end."""
 
 import os
+import subprocess
+import sys
 import time
 from contextlib import closing
+from pathlib import Path
 
 import cv2
 import pytest
@@ -59,3 +62,41 @@ def test_nothing_new_is_begun_after_an_early_end(tmp_path):
     with closing(each(leave_a_mark, paths, 2)) as results:
         next(results)
     assert 0 < len([*tmp_path.iterdir()]) < 60
+
+
+def test_processes_end_with_their_parent(tmp_path):
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
+        "from test_parallel import each, linger; "
+        f"list(each(linger, [{str(tmp_path)!r}] * 2, 2))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        until = time.monotonic() + 30
+        while len([*tmp_path.iterdir()]) < 2 and time.monotonic() < until:
+            time.sleep(0.02)
+        workers = [int(path.name) for path in tmp_path.iterdir()]
+    finally:
+        parent.kill()
+        parent.wait()
+    assert len(workers) == 2
+    until = time.monotonic() + 5
+    while any(map(is_alive, workers)) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not any(map(is_alive, workers))
+
+
+def linger(folder):
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(60)
+
+
+def is_alive(pid):
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().split(") ")[1][:1]
+    except OSError:
+        return False
+
+
+def test_results_can_come_as_they_are_done():
+    assert sorted(n for n, _ in each(square, range(5), 2, ordered=False)) == [0, 1, 4, 9, 16]

@@ -5,9 +5,11 @@ import io
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageCms
 
-from bradcn_nb.data.photos import Photo, check_output, read_depth, read_photo, write_photo
+from bradcn_nb.data.depth_maps import read_depth_map
+from bradcn_nb.data.photos import Photo, check_output, read_photo, write_photo
 from bradcn_nb.errors import DataError, PhotoError
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -36,29 +38,90 @@ def test_formats_round_trip(tmp_path, pixels, suffix, slack):
     assert [file.name for file in tmp_path.iterdir()] == [f"a.{suffix}"]  # no temporary is left
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation(tmp_path, pixels, orientation):
+UNDO = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: np.rot90(a, 2),
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),  # the camera stood on its side: turn clockwise
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: lambda a: np.rot90(a, 1),
+}
+
+
+def stored(path, pixels, orientation):
+    """Write `pixels` as every kind of file of this suffix; yields what each holds and its bits."""
     exif = Image.Exif()
-    exif[0x0112] = orientation
-    exif[0x010F] = "maker"
-    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
-    stored = np.rot90(pixels, 0)
-    undo = {
-        1: lambda a: a,
-        2: lambda a: a[:, ::-1],
-        3: lambda a: np.rot90(a, 2),
-        4: lambda a: a[::-1],
-        5: lambda a: a.transpose(1, 0, 2),
-        6: lambda a: np.rot90(a, -1),  # the camera stood on its side: turn clockwise
-        7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
-        8: lambda a: np.rot90(a, 1),
-    }[orientation]
-    photo = read_photo(tmp_path / "a.png")
-    np.testing.assert_array_equal(np.round(photo.rgb * 255), undo(stored))
-    write_photo(tmp_path / "b.jpg", photo)
-    with Image.open(tmp_path / "b.jpg") as again:
-        assert again.getexif()[0x0112] == 1 and again.getexif()[0x010F] == "maker"
-        assert again.size == photo.rgb.shape[1::-1]
+    exif[0x0112], exif[0x010F] = orientation, "maker"
+    exif[0x8769] = {0xA002: 40, 0xA003: 24, 0x9003: "2024:01:02 03:04:05"}
+    whole = Image.fromarray(pixels)
+    modes = {"jpg": ("L", "RGB", "CMYK"), "webp": ("RGB", "RGBA")}.get(path.suffix[1:])
+    for mode in modes or ("L", "LA", "P", "RGB", "RGBA"):
+        image = whole.quantize(64) if mode == "P" else whole.convert(mode)
+        image.save(path, exif=exif.tobytes(), quality=100, lossless=True)
+        yield np.asarray(image.convert("RGB")), 8
+    deep = pixels.astype(np.uint16) * 257
+    for values in (deep[..., 0], deep, np.dstack([deep, deep[..., :1]])):
+        if path.suffix == ".png":
+            alpha = values[..., 3] / 65535 if values.shape[2:] == (4,) else None
+            rgb = values[..., :3] if values.ndim == 3 else values[..., None].repeat(3, 2)
+            write_photo(path, Photo(rgb / 65535, alpha, 16, exif=exif.tobytes()))
+        elif path.suffix == ".tif":
+            kind = {"photometric": "rgb"} if values.ndim == 3 else {}
+            tags = [(274, "H", 1, orientation), (271, "s", 0, "maker")]
+            tifffile.imwrite(path, values, extratags=tags, metadata=None, **kind)
+        else:
+            return
+        yield values[..., :3] if values.ndim == 3 else values[..., None].repeat(3, 2), 16
+
+
+@pytest.mark.parametrize("orientation", UNDO)
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+def test_every_kind_is_upright_once_and_written_well(tmp_path, pixels, suffix, orientation):
+    path = tmp_path / f"a.{suffix}"
+    for values, bits in stored(path, pixels, orientation):
+        photo = read_photo(path)
+        upright = UNDO[orientation](values)
+        assert photo.bits == bits and photo.rgb.shape == upright.shape
+        slack = 12 if suffix == "jpg" else 0.01
+        assert np.abs(photo.rgb * (2**bits - 1) - upright).max() < slack
+        for kind in (suffix, "png" if suffix == "tif" else "tif"):
+            target = tmp_path / f"b.{kind}"
+            write_photo(target, photo)
+            again, decoded = read_photo(target), cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
+            assert np.abs(again.rgb - photo.rgb).max() < (0.06 if suffix == "webp" else 0.04)
+            assert decoded.shape[:2] == photo.rgb.shape[:2]
+            assert decoded.dtype.itemsize * 8 == again.bits
+            assert again.bits == (bits if target.suffix == ".png" else 8)
+            with Image.open(target) as image:
+                assert image.size == photo.rgb.shape[1::-1]
+                exif = image.getexif()
+                assert exif.get(0x0112, 1) == 1 and exif[0x010F] == "maker"
+                if details := exif.get_ifd(0x8769):
+                    assert (details[0xA002], details[0xA003]) == image.size
+                    assert details[0x9003].startswith("2024")
+                else:
+                    assert suffix == "tif" and bits == 16  # it had none
+                image.load()
+
+
+def test_tags_of_the_pixels_are_not_copied(tmp_path, pixels):
+    """SampleFormat and its like describe the old file; as EXIF of a new TIFF they break it."""
+    cv2.imwrite(str(tmp_path / "opencv.tif"), pixels)
+    Image.fromarray(pixels).save(tmp_path / "pillow.tif", tiffinfo={339: (1, 1, 1), 271: "maker"})
+    for name in ("opencv", "pillow"):
+        photo = read_photo(tmp_path / f"{name}.tif")
+        for suffix in ("tif", "jpg", "png", "webp"):
+            write_photo(tmp_path / f"b.{suffix}", photo)
+            with Image.open(tmp_path / f"b.{suffix}") as image:
+                assert suffix == "tif" or not {256, 258, 273, 339} & set(image.getexif())
+            assert read_photo(tmp_path / f"b.{suffix}").rgb.shape == photo.rgb.shape
+    inverse = np.arange(24 * 40, dtype=np.uint16).reshape(24, 40)
+    tifffile.imwrite(tmp_path / "c.tif", inverse, photometric="miniswhite")
+    np.testing.assert_array_equal(
+        np.round(read_photo(tmp_path / "c.tif").rgb[..., 0] * 65535), 65535 - inverse
+    )
 
 
 def test_modes(tmp_path, pixels):
@@ -156,6 +219,8 @@ def test_bad_outputs(tmp_path, pixels):
         with pytest.raises(PhotoError, match=word) as error:
             check_output(target, source)
         one_line(error)
+    with pytest.raises(PhotoError, match="JPEG"):
+        write_photo(tmp_path / "b.jpg", Photo(pixels / np.float32(255), exif=bytes(70_000)))
     (tmp_path / "b.jpg").mkdir()
     with pytest.raises(PhotoError, match="folder"):
         check_output(tmp_path / "b.jpg")
@@ -164,11 +229,11 @@ def test_bad_outputs(tmp_path, pixels):
 def test_depth_maps(tmp_path):
     metres = np.linspace(0.5, 9, 24 * 40).reshape(24, 40)
     np.save(tmp_path / "d.npy", metres)
-    np.testing.assert_allclose(read_depth(tmp_path / "d.npy", (24, 40)), metres, rtol=1e-6)
+    np.testing.assert_allclose(read_depth_map(tmp_path / "d.npy", (24, 40)), metres, rtol=1e-6)
     millimetres = np.round(metres * 1000).astype(np.uint16)
     millimetres[5:8, 5:8] = 0  # unknown
     cv2.imwrite(str(tmp_path / "d.png"), millimetres)
-    depth = read_depth(tmp_path / "d.png", (24, 40))
+    depth = read_depth_map(tmp_path / "d.png", (24, 40))
     known = millimetres > 0
     np.testing.assert_allclose(depth[known], millimetres[known] / 1000, rtol=1e-6)
     assert depth[6, 5] in (depth[6, 4], depth[4, 5]) and depth.min() > 0
@@ -192,5 +257,5 @@ def test_bad_depth_maps(tmp_path):
     assert len(names) == 12
     for name in names:
         with pytest.raises(DataError) as error:
-            read_depth(tmp_path / name, (24, 40))
+            read_depth_map(tmp_path / name, (24, 40))
         assert name in one_line(error)

@@ -272,10 +272,14 @@ def test_kills_end_in_the_bytes_of_a_calm_run(tmp_path):
         more = len(contents(out)) + rng.integers(0, 12)
         until = time.monotonic() + 20
         while len([*out.rglob("*.jpg")]) < more and time.monotonic() < until:
+            if os.waitpid(child, os.WNOHANG)[0]:  # it has finished before
+                child = None
+                break
             time.sleep(0.005)
         time.sleep(rng.uniform(0, 0.02))  # in the midst of whatever comes next
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        if child:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
         lived.append(len(read_prepared(out).records) if (out / MANIFEST).exists() else 0)
         for path in out.glob("*/*.jpg"):
             Image.open(path).load()  # whole, each of them

@@ -96,11 +96,11 @@ def count_measured(monkeypatch, stop_after=None):
     """Let the measuring be watched; Ctrl-C after `stop_after` pairs."""
     seen, real = [], score_files.measure_files
 
-    def watched(truth, prediction, protocol):
+    def watched(truth, prediction, *how):
         if len(seen) == stop_after:
             raise KeyboardInterrupt
         seen.append(truth.stem)
-        return real(truth, prediction, protocol)
+        return real(truth, prediction, *how)
 
     monkeypatch.setattr(score_files, "measure_files", watched)
     return seen

@@ -27,6 +27,9 @@ class FakeScenes(torch.utils.data.Dataset):
     def set_epoch(self, epoch):
         self.epoch = epoch
 
+    def fill(self, threads):
+        pass
+
     def __len__(self):
         return self.n
 
@@ -243,18 +246,20 @@ def test_what_is_missing_is_named(tmp_path, folders):
         train_all(paper, tmp_path / "empty", data=folders, progress=False)
 
 
-def test_fresh_moves_all_stages_aside_at_once(tmp_path):
-    paper = preset("paper")
+def test_fresh_moves_all_stages_aside_at_once(tmp_path, folders):
+    tiny = tiny_preset()
     for stage in ("stage1", "stage2b"):
         (tmp_path / stage).mkdir()
         (tmp_path / stage / "kept").touch()
-    with pytest.raises(RunError, match="no stage 0"):
-        train_all(paper, tmp_path, resume="fresh", progress=False)
-    for stage in ("stage1-old-1", "stage2b-old-1"):
-        assert (tmp_path / stage / "kept").is_file()
-    assert not (tmp_path / "stage2b").exists()
+    with pytest.raises(RunError, match="no stage 0"):  # then everything stays where it is
+        train_all(preset("paper"), tmp_path, resume="fresh", progress=False)
+    assert (tmp_path / "stage1" / "kept").is_file()
+    train_all(tiny, tmp_path, resume="fresh", data=folders, max_steps=1, progress=False)
+    for stage in ("stage1", "stage2b"):
+        assert (tmp_path / f"{stage}-old-1" / "kept").is_file()
+        assert not (tmp_path / stage / "kept").exists()
     with pytest.raises(RunError, match="unknown resume 'yes': choose one of auto, require, fresh"):
-        train(tiny_preset(), "stage0", tmp_path, resume="yes", progress=False)
+        train(tiny, "stage0", tmp_path, resume="yes", progress=False)
 
 
 def test_damaged_checkpoint_and_short_log(tmp_path, folders):

@@ -1,5 +1,8 @@
 """The command line, a module for each command; handlers do the heavy imports, so `--help` is instant."""
 
+import sys
+from pathlib import Path
+
 from bradcn_nb import __version__
 from bradcn_nb.cli import (
     bench,
@@ -10,6 +13,7 @@ from bradcn_nb.cli import (
     experiments,
     labels,
     lpips_weights,
+    predict,
     render,
     report,
     score,
@@ -22,7 +26,7 @@ from bradcn_nb.cli.common import Parser
 def build_parser() -> Parser:
     """Return the parser of all commands; each sets `handler`."""
     parser = Parser(
-        prog="python -m bradcn_nb",
+        prog="bradcn" if Path(sys.argv[0]).stem == "bradcn" else "python -m bradcn_nb",
         description="BRADCN: make its data, train it, judge it and render photographs with it.",
         epilog="example: python -m bradcn_nb render photo.jpg -o bokeh.jpg",
     )
@@ -35,6 +39,7 @@ def build_parser() -> Parser:
         train,
         report,
         evaluate,
+        predict,
         score,
         lpips_weights,
         render,

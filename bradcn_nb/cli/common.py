@@ -59,22 +59,36 @@ def add_common(parser: Parser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
-def add_settings(parser: Parser) -> None:
-    """Add --sun-split and --set, which change numbers of the preset."""
+def add_device(parser: Parser) -> None:
+    """Add --device."""
+    parser.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="where nets run: auto (default, a GPU where there is one), cpu, cuda or mps",
+    )
+
+
+def add_sun_split(parser: Parser) -> None:
+    """Add --sun-split."""
     parser.add_argument(
         "--sun-split",
         choices=("random", "scene"),
         default="random",
         help="of SUN RGB-D's frames; default: random, as the paper; scene: no place in both sets",
     )
+
+
+def add_set(parser: Parser) -> None:
+    """Add --set."""
     parser.add_argument(
         "--set",
         nargs="+",
         action="extend",
         default=[],
         metavar="NAME=VALUE",
-        help="change numbers of the preset: seed=1 stage2a.lr=1e-5 data.sun_counts=250,50"
-        " stage1.epochs=3 recipe.clip=none; a wrong NAME lists them all",
+        help="change numbers of the preset, such as stage2a.lr=1e-5 data.sun_counts=250,50 seed=1;"
+        " a wrong name lists them all",
     )
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from bradcn_nb.cli.common import add_common, command, use_threads
+from bradcn_nb.cli.common import add_common, add_device, command, use_threads
 from bradcn_nb.files import data_root
 from bradcn_nb.presets import preset
 
@@ -15,8 +15,8 @@ def add(group) -> None:
         "evaluate",
         run_evaluation,
         "Judge BRADCN on the test pairs of EBB! as the paper does:\n"
-        "half-size in, bilinear x2 out, PSNR, SSIM and LPIPS; beside it the input itself, the input through the same resizing, and the Render Net\n"
-        "without its depth and error branches.",
+        "half-size in, bilinear x2 out, PSNR, SSIM and LPIPS; beside it the input itself, the input\n"
+        "through the same resizing, and the Render Net without its depth and error branches.",
         "  python -m bradcn_nb evaluate\n"
         "  python -m bradcn_nb evaluate --json --weights runs/mini/bradcn.safetensors > result.json",
     )
@@ -24,6 +24,10 @@ def add(group) -> None:
     parser.add_argument("--ebb", type=Path, metavar="DIR", help="folder of EBB!; default: bundled")
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     parser.add_argument("--images", action="store_true", help="with --json: every picture's values")
+    parser.add_argument(
+        "--shrink", choices=("area", "lanczos"), default="area", help="as in `predict`"
+    )
+    add_device(parser)
     add_common(parser)
 
 
@@ -34,6 +38,7 @@ def run_evaluation(options: argparse.Namespace) -> None:
     from bradcn_nb.data import EBB
     from bradcn_nb.evaluation.test_set import evaluate
     from bradcn_nb.experiments import variants
+    from bradcn_nb.models.inference import for_inference, pick_device
     from bradcn_nb.models.weights import weights_hash
     from bradcn_nb.training.stages import bundled
 
@@ -43,13 +48,14 @@ def run_evaluation(options: argparse.Namespace) -> None:
     model = variants.load(chosen.name, weights)
     root = options.ebb or bundled(chosen.data.ebb, "--ebb", chosen)
     result = evaluate(
-        model,
+        for_inference(model).to(pick_device(options.device)),
         EBB(root, "test"),
         chosen.data.train_size,
         preset=chosen.name,
         weights_hash=weights_hash(weights),
         images=options.images,
         lpips=True,
+        shrink=options.shrink,
         progress=not options.quiet,
     )
     if options.json:

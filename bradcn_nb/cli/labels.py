@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from bradcn_nb.cli.common import add_common, add_settings, command, natural, use_threads
+from bradcn_nb.cli.common import add_common, add_set, add_sun_split, command, natural, use_threads
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.presets import preset
 
@@ -32,7 +32,8 @@ def add(group) -> None:
         metavar="N",
         help="frames a batch; default: 8, fewer need less memory",
     )
-    add_settings(parser)
+    add_sun_split(parser)
+    add_set(parser)
     add_common(parser)
 
 

@@ -3,9 +3,8 @@
 import argparse
 from pathlib import Path
 
-from bradcn_nb.cli.common import add_common, command, point, use_threads
+from bradcn_nb.cli.common import add_common, add_device, command, point, use_threads
 from bradcn_nb.errors import BradcnError
-from bradcn_nb.presets import preset
 
 
 def add(group) -> None:
@@ -14,8 +13,9 @@ def add(group) -> None:
         group,
         "render",
         render,
-        "Render one photograph of any size.\nTwo renderers: `bradcn` is the paper's net, which decides\n"
-        "by itself what stays sharp; `lens` blurs by a depth map and obeys --focus and --aperture.\n"
+        "Render one photograph of any size.\n"
+        "Two renderers: `bradcn` is the paper's net, which decides by itself what stays sharp;\n"
+        "`lens` blurs by a depth map and obeys --focus and --aperture.\n"
         "--focus, --aperture or --depth without --renderer choose `lens`.",
         "  python -m bradcn_nb render photo.jpg -o bokeh.jpg\n"
         "  python -m bradcn_nb render photo.jpg -o bokeh.jpg --focus 640,420 --aperture 2.8\n"
@@ -30,6 +30,7 @@ def add(group) -> None:
     parser.add_argument("--aperture", type=float, metavar="N", help="f-number; default: 1.8")
     parser.add_argument("--depth", type=Path, metavar="MAP", help="depth: .npy metres, .png mm")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="default: the bundled ones")
+    add_device(parser)
     add_common(parser)
 
 
@@ -42,9 +43,11 @@ def render(options: argparse.Namespace) -> None:
         raise BradcnError(f"render: bradcn has no {', '.join(asked)}; use --renderer lens")
     from bradcn_nb.experiments import variants
     from bradcn_nb.models import load_bradcn
+    from bradcn_nb.models.inference import pick_device
     from bradcn_nb.photograph import render_photo
 
     use_threads(options.threads)
+    device = pick_device(options.device)
     model = None
     if options.weights or renderer == "bradcn" or options.preset != "mini":
         load = variants.load if options.weights else load_bradcn
@@ -57,6 +60,6 @@ def render(options: argparse.Namespace) -> None:
         aperture=1.8 if options.aperture is None else options.aperture,
         depth=options.depth,
         model=model,
-        cfg=preset(options.preset).model,
+        device=device,
     )
     print(options.out)

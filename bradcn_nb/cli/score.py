@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bradcn_nb.cli.common import command, natural, picture_size
+from bradcn_nb.cli.common import add_device, command, natural, picture_size
 
 DIGITS = {"psnr": 2, "ssim": 4, "lpips": 4}
 
@@ -59,6 +59,7 @@ def add(group) -> None:
     )
     parser.add_argument("--cache", type=Path, metavar="FILE", help="where measured values are kept")
     parser.add_argument("--workers", type=natural, metavar="N", help="default: one a core")
+    add_device(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
@@ -70,6 +71,7 @@ def run_score(options: argparse.Namespace) -> None:
     from bradcn_nb.evaluation.lpips import lpips_net
     from bradcn_nb.evaluation.metrics import Protocol
     from bradcn_nb.files import cache_folder
+    from bradcn_nb.models.inference import pick_device
 
     notes = []
     backbone = None if options.lpips == "none" else options.lpips
@@ -90,6 +92,7 @@ def run_score(options: argparse.Namespace) -> None:
             cache,
             strict=options.strict,
             workers=options.workers,
+            device=str(pick_device(options.device)),
             progress=not options.quiet,
         )
         for folder in folders

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from bradcn_nb.cli.common import Parser, add_common, add_settings, command, natural
+from bradcn_nb.cli.common import Parser, add_common, add_set, add_sun_split, command, natural
 from bradcn_nb.presets import PRECISIONS, PRESETS, preset
 
 RECIPE = ("precision", "accumulate", "clip", "ema")
@@ -74,7 +74,8 @@ def add(group) -> None:
 
 
 def _add_recipe(group: Parser) -> None:
-    add_settings(group)
+    add_sun_split(group)
+    add_set(group)
     group.add_argument(
         "--signed-error",
         action="store_true",

@@ -5,7 +5,7 @@ seed, the epoch and the index, so that an interrupted training can be resumed bi
 The command line's `data verify` and `data prepare` are the modules `verify`, `verify_sun`, `prepare`.
 """
 
-from bradcn_nb.data.base import FileDataset, flips
+from bradcn_nb.data.base import FileDataset, Part, flips
 from bradcn_nb.data.ebb import EBB, EBB_SPLITS
 from bradcn_nb.data.files import (
     decode_depth,
@@ -29,6 +29,7 @@ __all__ = [
     "SUN_SENSORS",
     "FileDataset",
     "MapStack",
+    "Part",
     "MappedEBB",
     "Scenes",
     "decode_depth",

@@ -1,6 +1,9 @@
 """What all data sets share: mirroring without random state, the memory cache, typed items."""
 
 import hashlib
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -24,8 +27,8 @@ class FileDataset(Dataset[dict[str, Any]]):
 
     `flip` mirrors half of the items left to right, chosen by `flips(seed, epoch, index)`; call
     `set_epoch` before each epoch. `cache` keeps every decoded item in memory at its final size
-    (pictures as uint8), for the small sets; use it with `num_workers=0`, since each worker would
-    fill a cache of its own.
+    (pictures as uint8), for the small sets; call `fill` before worker processes are forked, which
+    share what is there and lose what they add.
 
     Items are dicts whose tensors are typed for torchvision's transforms v2: pictures as `Image`, maps
     as `Mask`, which is never interpolated. So a transform of an item moves picture, depth and mask
@@ -40,6 +43,12 @@ class FileDataset(Dataset[dict[str, Any]]):
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose mirrorings the items show."""
         self.epoch = epoch
+
+    def fill(self, threads: int) -> None:
+        """Read every item into the cache, if there is to be one, with a number of threads."""
+        if self.cached and len(self._cache) < len(self):
+            with ThreadPoolExecutor(threads) as pool:
+                deque(pool.map(self.load, range(len(self))), maxlen=0)
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -68,6 +77,27 @@ class FileDataset(Dataset[dict[str, Any]]):
 
             item = {k: v if isinstance(v, str) else horizontal_flip(v) for k, v in item.items()}
         return item
+
+
+class Part(Dataset[dict[str, Any]]):
+    """The items `indices` of a data set; its epochs and its cache are the whole set's."""
+
+    def __init__(self, whole: FileDataset, indices: Sequence[int]) -> None:
+        self.whole, self.indices = whole, indices
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, as the whole set does."""
+        self.whole.set_epoch(epoch)
+
+    def fill(self, threads: int) -> None:
+        """Fill the whole set's cache."""
+        self.whole.fill(threads)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.whole[self.indices[index]]
 
 
 def _typed(value: Any) -> Any:

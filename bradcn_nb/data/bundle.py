@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bradcn_nb.data.ebb import EBB_SPLITS
 from bradcn_nb.data.files import encode_depth
 from bradcn_nb.data.parallel import each
 from bradcn_nb.data.sunrgbd import SUN_SENSORS
@@ -21,8 +20,8 @@ EBB_SEED = 1_000_000  # scene of pair N has the seed EBB_SEED + N
 SUN_SEED = 2_000_000
 EBB_TRAIN, EBB_TEST = range(540), range(4480, 4560)  # ids as in EBB!, so its split applies
 SUN_FRAMES = range(360)
-# What a training is scored on after each epoch, in neither set (ledger: check-items).
-EBB_CHECK, SUN_CHECK = range(4400, 4416), range(360, 376)
+# In neither: what a training is scored on while it goes on (ledger: check-items).
+EBB_CHECK, SUN_CHECK = range(4384, 4400), range(360, 376)
 EBB_SIZE, SUN_SIZE = (128, 192), (96, 128)  # (height, width)
 JPEG_QUALITY = 87
 
@@ -71,10 +70,10 @@ def make(
 
     `pairs` is how many training pairs mini-EBB gets; the first ones are always the same. About 0.5 s
     a pair and 0.2 s a frame on one core. Raises DataError if `root` cannot be written, or for more
-    pairs than EBB!'s training split has numbers.
+    pairs than EBB!'s training split has numbers beside those of mini-check.
     """
-    if not 1 <= pairs <= len(EBB_SPLITS["train"]):
-        raise DataError(f"{pairs} pairs: EBB!'s training split has {len(EBB_SPLITS['train'])}")
+    if not 1 <= pairs <= EBB_CHECK.start:
+        raise DataError(f"{pairs} pairs: there are numbers for {EBB_CHECK.start}; ask for fewer")
     root = Path(root)
     sets = [
         ("mini-ebb", ebb_files, [*range(pairs), *EBB_TEST]),

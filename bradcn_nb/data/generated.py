@@ -26,6 +26,9 @@ class Scenes(Dataset[dict[str, Any]]):
         scenes.prepare()  # once, before an epoch's worker processes are forked
         self.epoch = epoch
 
+    def fill(self, threads: int) -> None:
+        """There is no cache: every epoch is new."""
+
     def __len__(self) -> int:
         return self.n
 

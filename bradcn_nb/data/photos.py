@@ -1,7 +1,6 @@
-"""Reading and writing photographs and depth maps, with what a photographer's files really contain."""
+"""Reading and writing photographs as photographers' files really are."""
 
 import io
-import os
 import struct
 import warnings
 import zlib
@@ -10,16 +9,25 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
-from bradcn_nb.errors import DataError, PhotoError
+from bradcn_nb.errors import PhotoError
+from bradcn_nb.files import write_atomically
+from bradcn_nb.lens.thin_lens import over_white
 
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 FORMATS |= {".tif": "TIFF", ".tiff": "TIFF"}
 MIN_SIDE = 16  # pixels: less is no photograph, and no net can see anything in it
 MAX_PIXELS = 150_000_000  # above every camera; guards against decompression bombs
-WEBP_MAX_SIDE = 16383  # of the format
+MAX_SIDE = {"WEBP": 16383, "JPEG": 65500}  # pixels, of the formats
 ORIENTATION = 0x0112  # the EXIF tag
+# What is written back of a file's first directory. In a TIFF the tags of its pixels stand there,
+# too (strips, bits, SampleFormat): they would describe the new file's pixels wrongly.
+KEPT_TAGS = (
+    *("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "Copyright"),
+    *("XResolution", "YResolution", "ResolutionUnit", "Rating", "RatingPercent"),
+    *("XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject"),
+)
 
 
 @dataclass(frozen=True)
@@ -38,36 +46,40 @@ class Photo:
 
 
 def read_photo(path: str | Path) -> Photo:
-    """Read a JPEG, PNG, WebP or TIFF: grey, palette, CMYK, alpha, 8 or 16 bits, any EXIF orientation.
+    """Read a JPEG, PNG, WebP or TIFF: grey, palette, CMYK, alpha, 8 or 16 bits, any orientation.
 
     Colours are taken as sRGB; an RGB profile is passed on, not applied (CMYK and grey are converted
-    by their own profiles). Of an animation the first picture is read. Raises PhotoError for a file that is
-    missing, no picture, damaged, smaller than 16 pixels on a side or larger than 150 megapixels.
+    by their own). Of an animation the first picture is read. Raises PhotoError for a file that is
+    missing, no picture, damaged, smaller than 16 pixels a side or larger than 150 megapixels.
     """
     path = Path(path)
     content = _read_bytes(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # Pillow's bomb and metadata warnings; size is checked below
+            warnings.simplefilter("ignore")  # Pillow's, of bombs and metadata; size is checked here
             with Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "WEBP", "TIFF")) as im:
                 _check_size(path, im.height, im.width)
                 exif = im.getexif()
-                orientation = exif.get(ORIENTATION, 1)
+                # Whoever decodes a TIFF turns it: both Pillow and OpenCV.
+                orientation = 1 if im.format == "TIFF" else exif.get(ORIENTATION, 1)
                 pixels = _deep_pixels(content, im)
                 if pixels is None:
                     pixels = _pixels(path, im)
                 icc = im.info.get("icc_profile")
+                pixels = _upright(pixels.reshape(*pixels.shape[:2], -1), orientation)
+                kept = _kept_exif(exif, *pixels.shape[:2])
     except UnidentifiedImageError:
-        # Pillow knows no 16-bit colour TIFF; OpenCV does.
-        pixels = _decode(content) if content[:4] in (b"II*\0", b"MM\0*") else None
+        # Pillow does not know every 16-bit colour TIFF; OpenCV does.
+        pixels = decode_all_bits(content) if content[:4] in (b"II*\0", b"MM\0*") else None
         if pixels is None:
             raise PhotoError(
                 f"{path}: is not a picture this program reads; save it as JPEG, PNG, WebP or TIFF"
             ) from None
         _check_size(path, *pixels.shape[:2])
-        exif, orientation, icc = Image.Exif(), 1, None
+        pixels = pixels.reshape(*pixels.shape[:2], -1)
+        exif = Image.Exif()
+        exif.load(content)
+        icc, kept = exif.get(ExifTags.Base.InterColorProfile), _kept_exif(exif, *pixels.shape[:2])
     except Image.DecompressionBombError:
         raise PhotoError(_too_large(path)) from None
     except (OSError, SyntaxError, ValueError, struct.error, EOFError, ImageCms.PyCMSError) as error:
@@ -79,21 +91,12 @@ def read_photo(path: str | Path) -> Photo:
             f"{path}: holds {pixels.dtype} pixels; save it with 8 or 16 bits per channel"
         )
     bits = pixels.dtype.itemsize * 8
-    pixels = _upright(pixels.reshape(*pixels.shape[:2], -1), orientation)
     values = pixels.astype(np.float32) / np.float32(2**bits - 1)
     alpha = np.ascontiguousarray(values[..., -1]) if values.shape[2] in (2, 4) else None
     colours = values[..., :3] if values.shape[2] >= 3 else np.repeat(values[..., :1], 3, axis=2)
-    if ORIENTATION in exif:
-        exif[ORIENTATION] = 1
-    return Photo(
-        rgb=np.ascontiguousarray(colours),
-        alpha=alpha,
-        bits=bits,
-        icc=icc
-        if icc and icc[16:20] == b"RGB "
-        else None,  # a grey or CMYK profile fits no RGB file
-        exif=exif.tobytes() if len(exif) else None,
-    )
+    if not icc or icc[16:20] != b"RGB ":
+        icc = None  # a grey or CMYK profile fits no RGB file
+    return Photo(np.ascontiguousarray(colours), alpha, bits, icc, kept)
 
 
 def check_output(path: str | Path, source: str | Path | None = None) -> Path:
@@ -115,7 +118,7 @@ def check_output(path: str | Path, source: str | Path | None = None) -> Path:
 
 
 def write_photo(path: str | Path, photo: Photo) -> None:
-    """Write a photograph in the format of the suffix, by a temporary name, so that it is all or nothing.
+    """Write a photograph in the format of the suffix, whole or not at all.
 
     PNG keeps 16 bits; everything else is written with 8. Alpha is kept by PNG, WebP and TIFF; JPEG
     has none, so it gets the picture laid on white. Raises PhotoError as `check_output` does, and
@@ -123,12 +126,11 @@ def write_photo(path: str | Path, photo: Photo) -> None:
     """
     path = check_output(path)
     kind = FORMATS[path.suffix.lower()]
-    if kind == "WEBP" and max(photo.rgb.shape[:2]) > WEBP_MAX_SIDE:
-        raise PhotoError(f"{path}: WebP ends at {WEBP_MAX_SIDE} pixels a side; write a JPEG or PNG")
+    if max(photo.rgb.shape[:2]) > MAX_SIDE.get(kind, MAX_PIXELS):
+        raise PhotoError(f"{path}: {kind} ends at {MAX_SIDE[kind]} pixels a side; write a PNG")
     values = photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
-    if kind == "JPEG" and photo.alpha is not None:
-        alpha = photo.alpha[..., None]
-        values = photo.rgb * alpha + (1 - alpha)
+    if kind == "JPEG":
+        values = over_white(values)
     if kind == "PNG" and photo.bits == 16:
         content = _deep_png(values, photo)
     else:
@@ -136,81 +138,36 @@ def write_photo(path: str | Path, photo: Photo) -> None:
             "JPEG": {"quality": 95, "subsampling": 0},
             "WEBP": {"quality": 95, "method": 4},
             "PNG": {"compress_level": 4},
-            "TIFF": {"compression": "tiff_deflate"},
+            # Pillow cannot put EXIF's own folders into a compressed TIFF.
+            "TIFF": {} if photo.exif else {"compression": "tiff_deflate"},
         }[kind]
         if photo.icc:
             options["icc_profile"] = photo.icc
         if photo.exif:
             options["exif"] = photo.exif
         buffer = io.BytesIO()
-        Image.fromarray(_quantised(values, 8)).save(buffer, kind, **options)
+        try:
+            Image.fromarray(_quantised(values, 8)).save(buffer, kind, **options)
+        except (OSError, ValueError) as error:  # EXIF of more than 64 KB in a JPEG, for example
+            raise PhotoError(f"{path}: cannot be {kind} ({error}); write a PNG") from None
         content = buffer.getvalue()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        write_atomically(path, content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise PhotoError(
             f"{path}: cannot be written ({error.strerror}); choose another place"
         ) from None
 
 
-def read_depth(path: str | Path, size: tuple[int, int]) -> np.ndarray:
-    """Read a depth map for a photograph of `size` (height, width): float32 metres, all above 0.
-
-    A PNG holds 16-bit millimetres, a .npy file floats in metres; zero means unknown in both and takes
-    the nearest known depth. Raises DataError for another kind, size or type of map, and for NaN,
-    infinite, negative or nothing but zero depths.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such depth map; check the name given to --depth")
-    if path.suffix.lower() == ".npy":
-        try:
-            depth = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError):
-            raise DataError(
-                f"{path}: is not a .npy array; write it again with numpy.save"
-            ) from None
-        if depth.dtype.kind != "f":
-            raise DataError(f"{path}: holds {depth.dtype}; save the depth as floats, in metres")
-    elif path.suffix.lower() == ".png":
-        depth = _decode(path.read_bytes())
-        if depth is None or depth.dtype != np.uint16:
-            raise DataError(f"{path}: is not a 16-bit PNG; save the depth as 16-bit millimetres")
-        depth = depth.astype(np.float32) / 1000
-    else:
-        raise DataError(f"{path}: unknown kind of depth map; use a 16-bit .png or a .npy file")
-    if depth.shape != tuple(size):
-        raise DataError(
-            f"{path}: depth map of shape {depth.shape} for a photograph of height and width "
-            f"{tuple(size)}; make them equal"
-        )
-    depth = np.array(depth, np.float32)
-    if not np.isfinite(depth).all() or depth.min() < 0:
-        raise DataError(
-            f"{path}: has NaN, infinite or negative depths; mark what is unknown with 0"
-        )
-    unknown = depth == 0
-    if unknown.all():
-        raise DataError(f"{path}: every depth is zero; give metres (.npy) or millimetres (.png)")
-    return fill_unknown(depth, unknown)
-
-
-def fill_unknown(depth: np.ndarray, unknown: np.ndarray) -> np.ndarray:
-    """Give every unknown pixel the depth of the nearest known one; (H,W) float32 and a bool mask.
-
-    At least one pixel must be known.
-    """
-    if not unknown.any():
-        return depth
-    _, labels = cv2.distanceTransformWithLabels(
-        unknown.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    by_label = np.zeros(labels.max() + 1, np.float32)
-    by_label[labels[~unknown]] = depth[~unknown]
-    return by_label[labels]
+def decode_all_bits(content: bytes) -> np.ndarray | None:
+    """Pixels of a PNG or TIFF, 8 or 16 bits, in RGB(A) order, (H,W) if grey; None if it is none."""
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    if pixels is not None and pixels.ndim == 3:
+        pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
+    return pixels
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -240,29 +197,19 @@ def _too_large(path: Path) -> str:
     return f"{path}: has more than {MAX_PIXELS // 10**6} megapixels; scale it down first"
 
 
-def _decode(content: bytes) -> np.ndarray | None:
-    """All bits of a PNG or TIFF, channels in RGB(A) order, or None; (H,W) if it is grey."""
-    try:
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        return None
-    if pixels is not None and pixels.ndim == 3:
-        pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
-    return pixels
-
-
 def _deep_pixels(content: bytes, im: Image.Image) -> np.ndarray | None:
     """Pixels of a 16-bit PNG or TIFF, which Pillow would cut to 8 bits; None for all others."""
     if im.format == "PNG":
         deep = content[24] == 16  # the bit depth in the header
     else:
-        deep = im.format == "TIFF" and im.tag_v2.get(258, (8,))[0] == 16
+        deep = im.format == "TIFF" and im.mode != "CMYK" and im.tag_v2.get(258, (8,))[0] == 16
     if not deep:
         return None
-    pixels = _decode(content)
+    pixels = decode_all_bits(content)
     if pixels is None:
         raise OSError("its pixels cannot be decoded")
-    return pixels
+    white_is_zero = im.format == "TIFF" and im.tag_v2.get(262) == 0
+    return 65535 - pixels if white_is_zero else pixels
 
 
 def _pixels(path: Path, im: Image.Image) -> np.ndarray:
@@ -290,13 +237,32 @@ def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return pixels
 
 
+def _kept_exif(exif: Image.Exif, height: int, width: int) -> bytes | None:
+    """What of a file's EXIF is true of the picture made of it, as bytes; None if nothing is."""
+    kept = Image.Exif()
+    kept.endian = exif.endian
+    for tag in (ExifTags.Base[name] for name in KEPT_TAGS):
+        if tag in exif:
+            kept[tag] = exif[tag]
+    for folder in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        if tags := dict(exif.get_ifd(folder)):
+            tags.pop(ExifTags.IFD.Interop, None)  # an offset in the old file
+            for size, pixels in (("ExifImageWidth", width), ("ExifImageHeight", height)):
+                if ExifTags.Base[size] in tags:
+                    tags[ExifTags.Base[size]] = pixels
+            kept[folder] = tags
+    if ORIENTATION in exif:
+        kept[ORIENTATION] = 1
+    return kept.tobytes() if len(kept) else None
+
+
 def _quantised(values: np.ndarray, bits: int) -> np.ndarray:
     top = 2**bits - 1
     return (np.clip(values, 0, 1) * top + 0.5).astype(np.uint8 if bits == 8 else np.uint16)
 
 
 def _deep_png(values: np.ndarray, photo: Photo) -> bytes:
-    """A 16-bit PNG by OpenCV, with the profile and EXIF put behind the header, as PNG wants them."""
+    """A 16-bit PNG by OpenCV, with the profile and EXIF behind the header, as PNG wants them."""
     order = [2, 1, 0, 3][: values.shape[2]]
     content = cv2.imencode(".png", _quantised(values, 16)[..., order])[1].tobytes()
     extra = b""

@@ -1,20 +1,16 @@
 """The two ends of judging folders: which files belong together, and what one pair of them is worth."""
 
-import concurrent.futures
 import json
-import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from bradcn_nb.data import EBB_SPLITS
+from bradcn_nb.data.parallel import cores, each
 from bradcn_nb.data.photos import FORMATS, read_photo
 from bradcn_nb.errors import BradcnError, DataError, PhotoError, RunError
 from bradcn_nb.evaluation.metrics import Protocol, to_uint8, val294
@@ -96,7 +92,9 @@ def _last_byte(file) -> bytes:
     return file.read(1)
 
 
-def measure_files(truth: Path, prediction: Path, protocol: Protocol) -> dict[str, Any] | str:
+def measure_files(
+    truth: Path, prediction: Path, protocol: Protocol, device: str = "cpu"
+) -> dict[str, Any] | str:
     """The metrics and sizes of one pair of files, or one line that says what is wrong with them."""
     pictures = []
     for path in (truth, prediction):
@@ -109,62 +107,37 @@ def measure_files(truth: Path, prediction: Path, protocol: Protocol) -> dict[str
         pictures.append(torch.from_numpy(photo.rgb.transpose(2, 0, 1)))
     target = to_uint8(pictures[0])
     try:
-        values = protocol.measure(target, val294(pictures[1], *target.shape[:2]))
+        values = protocol.measure(target, val294(pictures[1], *target.shape[:2]), device)
     except BradcnError as error:
         return f"{prediction}: {error}"
     return {**values, "size": [*target.shape[:2], *pictures[1].shape[-2:]]}
 
 
-def _start_worker() -> None:
-    torch.set_num_threads(1)
-
-
 def measure_all(
-    jobs: dict[str, tuple[Path, Path]], protocol: Protocol, workers: int | None
+    jobs: dict[str, tuple[Path, Path]],
+    protocol: Protocol,
+    workers: int | None,
+    device: str,
+    progress: bool,
 ) -> Iterator[tuple[str, dict[str, Any] | str]]:
-    """(stem, what `measure_files` found) as it comes, from this process or from several."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if protocol.backbone == "vgg" and not protocol.lpips_size:
-        cores = 1  # each process wants 2.7 GB for a pair of 1566x1024
-    workers = min(workers or cores or 1, -(-len(jobs) // PAIRS_PER_WORKER))
-    if workers < 2:
-        for stem, pair in jobs.items():
-            yield stem, measure_files(*pair, protocol)
-        return
-    pool = concurrent.futures.ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), _start_worker
+    """(stem, what `measure_files` returns) as it comes, from this process or from several."""
+    # VGG16 wants 2.7 GB for a pair of 1566x1024, and a GPU serves one process best.
+    alone = device != "cpu" or (protocol.backbone == "vgg" and not protocol.lpips_size)
+    workers = min(workers or (1 if alone else cores()), -(-len(jobs) // PAIRS_PER_WORKER) or 1)
+    return each(
+        partial(_measure_pair, protocol, device),
+        list(jobs.items()),
+        workers,
+        title="score",
+        unit="pair",
+        progress=progress,
+        ordered=False,
+        spawn=True,
+        remedy="what is measured is kept: run it again with --workers 1",
     )
-    futures: dict[concurrent.futures.Future, str] = {}
-    try:
-        with _deaf_to_ctrl_c():  # processes started now leave Ctrl-C to this one
-            for stem, pair in jobs.items():
-                futures[pool.submit(measure_files, *pair, protocol)] = stem
-        try:
-            for future in concurrent.futures.as_completed(futures):
-                yield futures.pop(future), future.result()
-        except KeyboardInterrupt:
-            # What is being measured is finished first, some seconds, and kept.
-            pool.shutdown(wait=True, cancel_futures=True)
-            for future, stem in futures.items():
-                if not future.cancelled():
-                    yield stem, future.result()
-            raise
-    except BrokenProcessPool:
-        raise RunError(
-            "a measuring process died, perhaps for want of memory; what is measured is kept: "
-            "run it again with --workers 1"
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
-@contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before: Callable | int | None = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _measure_pair(
+    protocol: Protocol, device: str, job: tuple[str, tuple[Path, Path]]
+) -> tuple[str, dict[str, Any] | str]:
+    return job[0], measure_files(*job[1], protocol, device)

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import skimage
-from tqdm import tqdm
 
 from bradcn_nb.errors import DataError
 from bradcn_nb.evaluation.folder_files import ScoreCache, find_pictures, find_truths, measure_all
@@ -65,13 +64,14 @@ def score(
     *,
     strict: bool = False,
     workers: int | None = None,
+    device: str = "cpu",
     progress: bool = True,
 ) -> Scores:
     """Judge the pictures of `pred` against those of `truth`, matched by stem.
 
     8 and 16 bits, any EXIF orientation; a prediction of another size is brought to its truth's by
     `val294`. A truth of 16 bits is rounded to 8. `workers` processes share the work (None: one a
-    core); values already in `cache` are not measured again. `strict` turns every problem into a DataError.
+    core, one alone beside a GPU); LPIPS runs on `device`; values already in `cache` are not measured again. `strict` turns every problem into a DataError.
     Raises DataError as the finders do and if no pair is left, WeightsError without LPIPS weights,
     RunError if a process dies, KeyboardInterrupt with what was kept.
     """
@@ -96,28 +96,18 @@ def score(
         keys[stem] = {m: hashlib.sha256(f"{w} {hashes}".encode()).hexdigest() for m, w in words}
         if not all(key in cache.values for key in keys[stem].values()):
             open_jobs[stem] = pair
-    bar = tqdm(
-        total=len(keys),
-        initial=len(keys) - len(open_jobs),
-        desc="score",
-        unit="pair",
-        disable=not progress,
-    )
     kept = len(keys) - len(open_jobs)
     try:
-        for stem, found in measure_all(open_jobs, protocol, workers):
-            if isinstance(found, str):
-                scores.unreadable.append(found)
+        for stem, result in measure_all(open_jobs, protocol, workers, device, progress):
+            if isinstance(result, str):
+                scores.unreadable.append(result)
             else:
-                cache.add({keys[stem][name]: value for name, value in found.items()})
+                cache.add({keys[stem][name]: value for name, value in result.items()})
                 kept += 1
-            bar.update()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"stopped; {kept} of {len(keys)} pairs are kept, the same command goes on from there"
         ) from None
-    finally:
-        bar.close()
     for stem, wanted in keys.items():
         if all(key in cache.values for key in wanted.values()):
             found = {name: cache.values[key] for name, key in wanted.items()}

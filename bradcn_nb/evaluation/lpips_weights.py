@@ -131,10 +131,14 @@ def install_backbones(path: Path | None = None, download: bool = False) -> dict[
     return kept
 
 
+def heads_file(name: str) -> Path:
+    """Return the file of the package `lpips` that holds a backbone's heads of version 0.1."""
+    return Path(str(resources.files("lpips"))) / "weights" / "v0.1" / f"{name}.pth"
+
+
 def load_heads(name: str) -> list[torch.Tensor]:
     """Return LPIPS v0.1's five weights per channel, (1, C, 1, 1) each, from the package `lpips`."""
-    file = resources.files("lpips") / "weights" / "v0.1" / f"{name}.pth"
-    state = torch.load(io.BytesIO(file.read_bytes()), map_location="cpu", weights_only=True)
+    state = torch.load(heads_file(name), map_location="cpu", weights_only=True)
     return [state[f"lin{number}.model.1.weight"] for number in range(len(state))]
 
 

@@ -7,30 +7,26 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from bradcn_nb.data import EBB, resize_picture, to_tensor
+from bradcn_nb.data import EBB
 from bradcn_nb.errors import DataError, WeightsError
 from bradcn_nb.evaluation.intervals import mean_interval, paired_interval
 from bradcn_nb.evaluation.lpips import lpips_net
-from bradcn_nb.evaluation.metrics import PSNR_CAP, Protocol, val294
+from bradcn_nb.evaluation.metrics import PSNR_CAP, Protocol
+from bradcn_nb.evaluation.predict import predict
 from bradcn_nb.models import BRADCN
 
 REFERENCES = ("input", "input_half", "render_only")
 
 
 def _candidates(
-    model: nn.Module, image: np.ndarray, train_size: tuple[int, int], device: torch.device
+    model: nn.Module, image: np.ndarray, size: tuple[int, int], shrink: str, device: torch.device
 ) -> dict[str, np.ndarray]:
     """Name ("" is the model) -> uint8 picture at the native size of `image`, uint8 (H, W, 3)."""
-    height, width = image.shape[:2]
-    small = to_tensor(resize_picture(image, train_size))[None].to(device)
-    pictures = {
-        "": val294(model(small).bokeh, height, width),
-        "input": image,
-        "input_half": val294(small, height, width),
-    }
+    nets = {"": model, "input_half": nn.Identity()}
     if isinstance(model, BRADCN):
-        pictures["render_only"] = val294(model.render_net(small), height, width)
-    return pictures
+        nets["render_only"] = model.render_net
+    drawn = {name: predict(net, image, size, shrink, device) for name, net in nets.items()}
+    return {"input": image, **drawn}
 
 
 @torch.no_grad()
@@ -44,6 +40,7 @@ def evaluate(
     seed: int = 0,
     images: bool = False,
     lpips: bool = False,
+    shrink: str = "area",
     progress: bool = True,
 ) -> dict[str, Any]:
     """Judge a BRADCN or a baseline on pairs of native size; the result is plain JSON.
@@ -58,6 +55,7 @@ def evaluate(
     picture. PSNR above 100 dB counts as 100 (identical pictures have infinity). `intervals` holds the
     model's means again with the bootstrap interval of the mean. `lpips=True` adds LPIPS v0.1 with
     AlexNet to all of this; where its weights are missing, `lpips_missing` says why instead.
+    `shrink`: see `predict`.
     Source: Sections IV-C, IV-F; BRViT and DMSHN. Raises DataError if the data set is not at its
     native size or a picture is damaged, SizeError if `train_size` does not suit the model or a
     picture is below 7 pixels, BradcnError if the model gives NaN.
@@ -76,7 +74,9 @@ def evaluate(
         for index in tqdm(range(len(dataset)), desc="evaluate", disable=not progress):
             item = dataset.read(index)
             ids.append(item["id"])
-            for name, picture in _candidates(model, item["image"], train_size, device).items():
+            for name, picture in _candidates(
+                model, item["image"], train_size, shrink, device
+            ).items():
                 for metric, value in protocol.measure(item["bokeh"], picture, device).items():
                     values[_key(metric, name)].append(value)
     finally:
@@ -87,6 +87,7 @@ def evaluate(
         "weights_sha256": weights_hash,
         "train_size": list(train_size),
         "split": dataset.split,
+        **({} if shrink == "area" else {"shrink": shrink}),  # a variant is named
         "n": len(ids),
         **{key: float(np.mean(list_)) for key, list_ in values.items()},
         **missing,

@@ -6,7 +6,6 @@ they are computed once, which also makes a training step of the Render Net alone
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +19,7 @@ from tqdm import tqdm
 from bradcn_nb.data import EBB, resize_nearest
 from bradcn_nb.data.bundle import EBB_SEED, EBB_SIZE
 from bradcn_nb.data.maps import IDS
+from bradcn_nb.data.parallel import each
 from bradcn_nb.errors import DataError
 from bradcn_nb.experiments.record import weights_path
 from bradcn_nb.files import write_atomically
@@ -68,10 +68,9 @@ def make_maps(ebb: Path, out: Path, jobs: int = 2, progress: bool = True) -> Pat
             predicted.append(depth_net(images)[:, 0].numpy())
             error.append(adcn(images)[:, 0].numpy())
     maps = {"predicted": np.concatenate(predicted), "adcn": np.concatenate(error)}
-    with ProcessPoolExecutor(jobs) as pool:
-        found = pool.map(partial(true_depth, reach=1 / depth_net.shift), numbers, chunksize=8)
-        found = tqdm(found, "scenes", len(numbers), unit="scene", disable=not progress)
-        maps["true"] = np.stack([resize_nearest(depth, size) for depth in found])
+    depth_of = partial(true_depth, reach=1 / depth_net.shift)
+    depths = each(depth_of, numbers, jobs, title="scenes", unit="scene", progress=progress)
+    maps["true"] = np.stack([resize_nearest(depth, size) for depth in depths])
     maps["signed"] = maps["true"] - maps["predicted"]
     maps["error"] = np.abs(maps["signed"])
     maps["dioptre"] = np.abs(1 / maps["predicted"] - 1 / maps["true"])

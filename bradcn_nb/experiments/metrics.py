@@ -32,6 +32,7 @@ from bradcn_nb.evaluation.distortions import (
 )
 from bradcn_nb.evaluation.lpips import lpips_net, to_lpips
 from bradcn_nb.evaluation.metrics import Protocol, lpips, psnr, val294
+from bradcn_nb.evaluation.predict import predict
 from bradcn_nb.files import data_root
 from bradcn_nb.lens.thin_lens import coc_diameter
 from bradcn_nb.models import load_bradcn
@@ -157,8 +158,7 @@ def traps() -> dict[str, Any]:
         image, truth, focus = item["image"], item["bokeh"], focus_of(int(item["id"]))
         if not focus.any():
             continue
-        small = to_tensor(resize_picture(image, chosen.data.train_size))[None]
-        drawn = val294(model(small).bokeh, *truth.shape[:2])
+        drawn = predict(model, image, chosen.data.train_size)
         squared = (drawn.astype(float) - truth) ** 2
         shares["pixels"].append(float(focus.mean()))
         shares["error"].append(float(squared[focus].sum() / squared.sum()))

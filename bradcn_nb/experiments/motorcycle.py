@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from bradcn_nb.data import resize_nearest, resize_picture, to_tensor
 from bradcn_nb.data.bundle import EBB_SIZE
-from bradcn_nb.data.photos import fill_unknown
+from bradcn_nb.data.depth_maps import fill_unknown
 from bradcn_nb.errors import DataError, SizeError
 from bradcn_nb.evaluation.lpips import lpips_net
 from bradcn_nb.evaluation.metrics import Protocol, psnr, to_uint8, val294

@@ -5,16 +5,16 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
-from bradcn_nb.data import EBB, MapStack, resize_picture, to_tensor
+from bradcn_nb.data import EBB, MapStack
+from bradcn_nb.data.parallel import each
 from bradcn_nb.errors import DataError
-from bradcn_nb.evaluation.metrics import Protocol, val294
+from bradcn_nb.evaluation.metrics import Protocol
+from bradcn_nb.evaluation.predict import predict
 from bradcn_nb.experiments import variants
 from bradcn_nb.experiments.maps import ROOMS_MADE_OF
 from bradcn_nb.experiments.record import weights_path
@@ -146,9 +146,8 @@ def judge(net: torch.nn.Module, task: Task) -> dict[str, list]:
     for index in range(len(test)):
         item = test.read(index)
         number = test.pairs[index][0]
-        small = to_tensor(resize_picture(item["image"], size))[None]
         given = {key: torch.from_numpy(stack[number])[None] for key, stack in stacks.items()}
-        picture = val294(net(small, **given).bokeh, *item["bokeh"].shape[:2])
+        picture = predict(net, item["image"], size, **given)
         values["id"].append(number)
         for metric, value in protocol.measure(item["bokeh"], picture).items():
             values[metric].append(round(value, DIGITS))
@@ -172,15 +171,17 @@ def run_all(
             waiting.append(task)
     if not waiting:
         return
-    # Leaving the pool ends its processes by SIGTERM, at which a training writes a checkpoint first.
-    with (
-        get_context("spawn").Pool(min(jobs, len(waiting))) as pool,
-        tqdm(total=len(waiting), desc="trainings", unit="run", disable=not progress) as bar,
-    ):
-        for record in pool.imap_unordered(_run_and_keep, waiting):
-            bar.set_postfix_str(f"{record['arm']} seed {record['seed']}")
-            bar.update()
-            yield record
+    yield from each(
+        _run_and_keep,
+        waiting,
+        jobs,
+        title="trainings",
+        unit="run",
+        progress=progress,
+        ordered=False,
+        spawn=True,
+        terminate=True,  # by SIGTERM, at which a training writes a checkpoint first
+    )
 
 
 def _run_and_keep(task: Task) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The lens: thin-lens optics, the classical renderer by depth, the reference renderer, and enlarging by discs."""
+"""The lens: thin-lens optics, the classical renderer by depth, the reference, and enlarging."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from bradcn_nb.lens.thin_lens import Camera, blur_scale
+from bradcn_nb.lens.thin_lens import Camera, blur_scale, finite_floats
 
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
@@ -21,16 +21,22 @@ GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 class Layer:
     """A planar piece of the scene, drawn as the pinhole camera sees it.
 
-    `rgba`: (h, w, 4) float32, linear light, premultiplied by its alpha. `origin`: the frame pixel
-    (x, y) of its top left pixel; it may lie outside the frame. `inverse_depth`: (a, b, c) with
-    1/z = a*x + b*y + c in 1/m, at (x, y) in image heights from the frame's centre. `decal`: colours
-    what lies behind without hiding its depth, as a shadow does.
+    - `rgba`: (h, w, 4) float32, linear light, premultiplied by its alpha
+    - `origin`: the frame pixel (x, y) of its top left pixel; it may lie outside the frame
+    - `inverse_depth`: (a, b, c) with 1/z = a*x + b*y + c in 1/m, at (x, y) in image heights from
+      the frame's centre
+    - `decal`: colours what lies behind without hiding its depth, as a shadow does
+
+    Raises TypeError and ValueError for an `rgba` that `finite_floats` refuses.
     """
 
     rgba: np.ndarray
     origin: tuple[int, int]
     inverse_depth: np.ndarray
     decal: bool = False
+
+    def __post_init__(self) -> None:
+        finite_floats(self.rgba, "a layer")
 
     def plane_in_pixels(self, height: int, width: int) -> np.ndarray:
         """Return (a, b, c) of `inverse_depth` for frame pixel indices instead of image heights."""
@@ -72,8 +78,10 @@ def composite(
 ) -> np.ndarray:
     """Return the (height, width, 3) linear picture seen through one point of the aperture.
 
-    `layers` come back to front. `shift`: (2,) pixels that a point moves per 1/m of inverse depth
-    off the focus; zero is the pinhole. `focus`: inverse focus distance in 1/m.
+    - `layers`: back to front
+    - `height`, `width`: of the picture in pixels
+    - `shift`: (2,) pixels that a point moves per 1/m of inverse depth off the focus; 0: a pinhole
+    - `focus`: inverse focus distance in 1/m
     """
     frame = np.zeros((height, width, 4), np.float32)
     for layer in layers:
@@ -104,10 +112,14 @@ def lens_view(
     camera: Camera,
     samples: int | None = None,
 ) -> np.ndarray:
-    """Return the (height, width, 3) linear picture that the lens makes, focused at `focus_m` metres.
+    """Return the (height, width, 3) linear picture that the lens makes.
 
-    `samples`: points of the aperture, `default_samples` of them unless given. Source: thin-lens camera,
-    Potmesil and Chakravarty 1981, on planar layers.
+    - `layers`: back to front
+    - `height`, `width`: of the picture in pixels
+    - `focus_m`: distance of what is sharp, in metres
+    - `samples`: points of the aperture, by default `default_samples`
+
+    Source: thin-lens camera, Potmesil and Chakravarty 1981, on planar layers.
     """
     samples = samples or default_samples(layers, height, width, focus_m, camera)
     blur = blur_scale(focus_m, camera)

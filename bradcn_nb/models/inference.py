@@ -7,11 +7,13 @@ import torch
 from timm.layers import StdConv2dSame, pad_same
 from torch import Tensor, nn
 
+from bradcn_nb.errors import BradcnError
+
 Net = TypeVar("Net", bound=nn.Module)
 
 
 class FoldedConv(nn.Conv2d):
-    """A StdConv2dSame whose weight is standardised once, not in each call; same shapes and values."""
+    """A StdConv2dSame whose weight is standardised once, not in each call; same values."""
 
     def __init__(self, conv: StdConv2dSame):
         nn.Module.__init__(self)
@@ -25,6 +27,22 @@ class FoldedConv(nn.Conv2d):
         if self.same_pad:
             x = pad_same(x, self.kernel_size, self.stride, self.dilation)
         return super().forward(x)
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device that `name` means: "auto" is cuda, else mps, else cpu.
+
+    Raises BradcnError, naming what there is, for a device that is unknown or absent.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    present = [device for device, available in there.items() if available]
+    if name not in ("auto", *present):
+        raise BradcnError(f"no device {name!r} here; choose auto or {', '.join(present)}")
+    return torch.device(present[0] if name == "auto" else name)
 
 
 def for_inference(net: Net) -> Net:

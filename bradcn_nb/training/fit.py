@@ -125,6 +125,8 @@ class Fit:
             process=self.accelerator.process_index,
         )
         plan.train_set.set_epoch(epoch)
+        if plan.num_workers:  # whose processes share what is read before they are forked
+            plan.train_set.fill(plan.num_workers)
         loader = DataLoader(
             plan.train_set,
             batch_sampler=order,

@@ -29,6 +29,7 @@ from bradcn_nb.training.run import (
     open_run,
     provenance,
     run_labels,
+    trained_net,
     weights_file,
 )
 from bradcn_nb.training.stages import Sources, check_data, compare, datasets, make_net
@@ -104,9 +105,10 @@ def train(
     digests = {name: file_digest(path) for name, path in sorted(nets.items())}
     labels = run_labels(run_dir, digests["depth"]) if "depth" in digests else run_dir / "labels"
     sources = Sources(**{"labels": labels} | folders)
-    train_set, items, check_set = datasets(preset, stage, sources, digests.get("depth"))
+    train_set, check_set = datasets(preset, stage, sources, digests.get("depth"))
     set_seed((preset.seed * LARGE + preset.stages.index(stage)) % 2**31)
     net = make_net(preset, stage, nets, build)
+    items = len(train_set)
     used = min(stage.samples_per_epoch or items, items)
     per_epoch = math.ceil(used / (stage.batch * recipe.accumulate * processes))
     steps = stage.epochs * per_epoch
@@ -120,7 +122,7 @@ def train(
         "init": digests,
     }
     final = weights_file(run_dir, stage)
-    in_main(accelerator, lambda: open_run(folder, config, resume))
+    in_main(accelerator, lambda: open_run(folder, config, resume, trained_net(stage)))
     if _is_done(folder / "done.json", final, last):
         return final
 

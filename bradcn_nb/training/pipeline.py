@@ -12,12 +12,12 @@ from bradcn_nb.files import file_digest
 from bradcn_nb.models import BRADCN, DepthNet, load_weights
 from bradcn_nb.models.inference import for_inference
 from bradcn_nb.models.weights import check_weights
-from bradcn_nb.presets import ModelConfig, Preset, Stage
+from bradcn_nb.presets import ModelConfig, Preset
 from bradcn_nb.training.checkpoint import read_json, replacing_run_file
 from bradcn_nb.training.devices import make_accelerator, processes
 from bradcn_nb.training.labels import make_labels
 from bradcn_nb.training.loop import in_main, train
-from bradcn_nb.training.run import earlier_weights, move_aside, run_labels
+from bradcn_nb.training.run import earlier_weights, move_aside, run_labels, trained_net
 from bradcn_nb.training.stages import check_data, label_splits, sun_set
 
 
@@ -111,11 +111,6 @@ def train_all(
 
     in_main(accelerator, copy)
     return final
-
-
-def trained_net(stage: Stage) -> str:
-    """Return which net a stage trains, as `train` names weights files."""
-    return "adcn" if stage.calibrates else stage.net
 
 
 def _began_from(folder: Path, net: str, file: Path) -> bool:

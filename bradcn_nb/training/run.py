@@ -37,9 +37,15 @@ def run_labels(run_dir: Path, depth_digest: str) -> Path:
     return run_dir / "labels" / depth_digest[:12]
 
 
-def open_run(folder: Path, config: dict, resume: str) -> None:
+def trained_net(stage: Stage) -> str:
+    """Return which net a stage trains, by the name that `train` gives weights files."""
+    return "adcn" if stage.calibrates else stage.net
+
+
+def open_run(folder: Path, config: dict, resume: str, net: str) -> None:
     """Make `folder` ready for a run of `config`; `resume` is "auto", "require" or "fresh".
 
+    A run that began from a given `net`, the one that it trains, goes on without being given it again.
     A trial (see `train`) that began from other weights, since the stage before it has gone on, is
     moved aside. Raises RunError when the folder holds a run of another configuration, when it
     cannot be written, or, with "require", when it holds no checkpoint.
@@ -50,6 +56,8 @@ def open_run(folder: Path, config: dict, resume: str) -> None:
     unlike = []
     if path.is_file():
         unlike = list(differences(read_json(path), json.loads(json.dumps(config))))
+        if net not in config["init"]:
+            unlike = [name for name in unlike if name != f"init.{net}"]
     begun_anew = all(name.startswith("init.") for name in unlike) and is_trial(folder)
     if resume == "fresh" or (unlike and begun_anew):
         move_aside(folder)

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch.utils.data import Dataset
 
-from bradcn_nb.data import EBB, SUNRGBD, FileDataset, MappedEBB, Scenes
+from bradcn_nb.data import EBB, SUNRGBD, FileDataset, MappedEBB, Part, Scenes
 from bradcn_nb.errors import DataError, RunError
 from bradcn_nb.files import data_root
 from bradcn_nb.models import ADCN, BRADCN, DepthNet, baselines, load_weights
@@ -59,7 +58,7 @@ def ebb_set(
     * `flip`: whether half of the pairs are mirrored, other ones in each epoch.
     """
     if split == "check":
-        root, split = data_root() / preset.data.check, "test"
+        root, split = data_root() / preset.data.check, "train"
     root = root or bundled(preset.data.ebb, "--ebb", preset)
     size, scale = preset.data.train_size, preset.data.truth_scale
     cache = 4400 * size[0] * size[1] * 3 * (1 + scale**2) < CACHE_BYTES
@@ -74,13 +73,13 @@ def ebb_set(
 def sun_set(preset: Preset, split: str, root: Path | None, flip: bool = False) -> SUNRGBD:
     """Return SUN RGB-D at the preset's training size; raises DataError as `SUNRGBD` does.
 
-    `split` and `root` are as in `ebb_set`. `flip` mirrors half of the frames; labels, whose files
-    follow the frames, forbid it.
+    `split` and `root` are as in `ebb_set`; the preset's seed draws the split. `flip` mirrors half of
+    the frames; labels, whose files follow the frames, forbid it.
     """
     data = preset.data
     counts = data.sun_counts
     if split == "check":
-        root, split, counts = data_root() / data.check, "test", (0, data.check_items)
+        root, split, counts = data_root() / data.check, "train", (data.check_items, 0)
     root = root or bundled(data.sun, "--sun", preset)
     height, width = data.train_size
     cache = max(counts) * height * width * 8 < CACHE_BYTES
@@ -88,6 +87,7 @@ def sun_set(preset: Preset, split: str, root: Path | None, flip: bool = False) -
         root,
         split,
         counts,
+        preset.seed,
         size=data.train_size,
         clip_m=data.clip_m,
         scheme=data.sun_split,
@@ -117,20 +117,21 @@ def check_data(preset: Preset, stages: Iterable[Stage], data: Mapping[str, Path]
 
 def datasets(
     preset: Preset, stage: Stage, sources: Sources, depth_digest: str | None
-) -> tuple[Dataset, int, Dataset]:
-    """Return the stage's training set, how many of its items are trained on, and the check items.
+) -> tuple[Dataset, Dataset]:
+    """Return the stage's training set, and the items that it is scored on after each epoch.
 
     The training set has `set_epoch`, since its mirroring, or all of it in stage 0, changes with the
-    epoch (ledger id "augmentation"). The check items are neither trained nor tested on (ledger id
-    "check-items"): the preset's own set of such items, else the last of the training set, at most a
-    tenth of it; none where items hold maps, which no others have. Labels must be those of the depth
-    net with `depth_digest`. Raises DataError when a folder is missing or not in its layout.
+    epoch (ledger id "augmentation"). The others are neither trained nor tested on (ledger id
+    "check-items"): the preset's own set of such items, else the last ones of the training set, at
+    most a tenth, which it then lacks; none where items hold maps, which no others have. Labels must
+    be those of the depth net with `depth_digest`. Raises DataError when a folder is missing or not
+    in its layout.
     """
     data = preset.data
     wanted = 0 if any(stage.given) else data.check_items
     if stage.data == "scenes":
         scenes = Scenes(stage.samples_per_epoch, STAGE0_FIRST_SEED, data.train_size)
-        return scenes, len(scenes), Scenes(wanted, STAGE0_CHECK_SEED, data.train_size)
+        return scenes, Scenes(wanted, STAGE0_CHECK_SEED, data.train_size)
 
     def items(split: str, flip: bool = False) -> FileDataset:
         if stage.data == "ebb":
@@ -143,22 +144,10 @@ def datasets(
     train = items("train", flip=True)
     if data.check and wanted:
         check = items("check")
-        return train, len(train), Unmirrored(check, range(min(wanted, len(check))))
-    used = len(train) - min(wanted, len(train) // 10)
-    return train, used, Unmirrored(train, range(used, len(train)))
-
-
-class Unmirrored(Dataset):
-    """Some items of a data set as they are, whatever its epoch mirrors."""
-
-    def __init__(self, whole: FileDataset, indices: range):
-        self.whole, self.indices = whole, indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.whole.load(self.indices[index])
+        return train, Part(check, range(min(wanted, len(check))))
+    kept = len(train) - min(wanted, len(train) // 10)
+    held_out = Part(items("train"), range(kept, len(train)))
+    return Part(train, range(kept)), held_out
 
 
 def make_net(

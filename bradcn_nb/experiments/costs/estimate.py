@@ -11,11 +11,13 @@ slow end:
 Not counted: reading and augmenting pictures, the check after an epoch, checkpoints on disk.
 """
 
+import json
 import math
 from dataclasses import dataclass
 
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.experiments.costs.step_counts import LABELS, Counts, StepCount
+from bradcn_nb.files import data_root
 from bradcn_nb.presets import Preset
 
 GPUS = (1, 2, 4, 8)
@@ -63,7 +65,7 @@ DEVICES = (
 # (fast, slow), memory: (low, high). Shares are of the data sheet's figure. For tensor cores, compare
 # the 21 % to 46 % that large language models reached (Chowdhery et al. 2022, Table 3).
 ASSUMED: dict[str, Range] = {
-    "share of the peak, plain fp32": (0.75, 0.35),  # a CPU's step: see `cpu_check`
+    "share of the peak, plain fp32": (0.75, 0.35),
     "share of the peak, tensor cores": (0.50, 0.15),
     "share of the memory bandwidth": (0.85, 0.50),
     "share of the link between GPUs": (1.00, 0.50),
@@ -83,25 +85,30 @@ def device(name: str) -> Device:
 
 
 def step_seconds(count: StepCount, on: Device, precision: str, gpus: int = 1) -> Range:
-    """Return the fast and the slow end of one step's time in s, each of `gpus` doing one picture."""
-    if precision not in PRECISIONS:
-        raise BradcnError(f"unknown precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
-    conv, product = on.fp32 if precision == "fp32" else (on.half, on.half)
+    """Return the fast and slow end of a step's time in s.
+
+    Each of `gpus` does one picture. `precision` is one of PRECISIONS.
+    """
+    half = precision == "half"
+    conv, product = (on.half, on.half) if half else on.fp32
     ends = []
     for end in (0, 1):
         plain = ASSUMED["share of the peak, plain fp32"][end]
         tensor = ASSUMED["share of the peak, tensor cores"][end]
-        of_conv = tensor if precision == "half" or on.tensor_fp32 else plain
-        of_product = tensor if precision == "half" else plain
+        of_conv = tensor if half or on.tensor_fp32 else plain
+        of_product = tensor if half else plain
         arithmetic = 2 * count.conv_macs / (of_conv * conv)
         arithmetic += 2 * count.product_macs / (of_product * product)
+        moved = count.moved_bytes + adam_bytes(count)
         share = ASSUMED["share of the memory bandwidth"][end]
-        traffic = (count.moved_bytes + adam_bytes(count)) / (share * on.bandwidth)
-        launches = count.operations * ASSUMED["seconds to launch an operation"][end]
+        traffic = moved / (share * on.bandwidth)
+        launch = ASSUMED["seconds to launch an operation"][end]
+        launches = count.operations * launch
         link = ASSUMED["share of the link between GPUs"][end] * on.link
-        ends.append((arithmetic, traffic, launches, exchanged_bytes(count, gpus) / link))
+        exchange = exchanged_bytes(count, gpus) / link
+        ends.append((arithmetic, traffic, launches, exchange))
     fast, (arithmetic, traffic, launches, exchange) = max(ends[0]), ends[1]
-    # The CPU launches while the GPU computes: in no case does one wait for all of the other.
+    # The CPU launches while the GPU computes: neither waits for the other.
     return fast, max(arithmetic + traffic, launches) + exchange
 
 
@@ -158,3 +165,44 @@ def training_seconds(
 def worst(counts: Counts, gpus: int = 1) -> Range:
     """Return the memory of the part of the schedule that needs most."""
     return max((memory_bytes(count, gpus) for count in counts.values()), key=lambda ends: ends[1])
+
+
+def as_text(preset: Preset, precision: str, counts: Counts) -> str:
+    """Return the memory, a step's time and the whole schedule's of every device, for people."""
+    last = list(counts)[-1]
+    lines = [
+        f"DERIVED FROM COUNTS, NOT MEASURED: preset {preset.name}, {precision}, one picture a GPU",
+        f"{'':12}{'memory, GB':>14}{'':14}{f's, {last}':>16}"
+        + "".join(f"{f'hours, {n} GPU':>16}" for n in GPUS),
+    ]
+    for on in DEVICES:
+        (low, high), step = worst(counts), step_seconds(counts[last], on, precision)
+        line = f"{on.name:12}{low / 1e9:6.1f} to {high / 1e9:4.1f}  {verdict((low, high), on):12}"
+        line += f"{step[0]:8.3f} to {step[1]:.3f}"
+        for gpus in GPUS:
+            fast, slow = training_seconds(preset, counts, on, precision, gpus)["total"]
+            line += f"{f'{fast / 3600:.1f} to {slow / 3600:.1f}':>16}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def measured_lines(counts: Counts) -> list[str]:
+    """Return what `make gpu-check` measured of each stage in fp32, beside what is counted, as lines.
+
+    Where there is no such file, one line says so.
+    """
+    path = data_root() / "results" / "gpu-step.json"
+    if not path.is_file():
+        return ["no GPU has been measured yet: `make gpu-check` writes data/results/gpu-step.json"]
+    measured = json.loads(path.read_text("utf-8"))
+    lines = [f"measured on {measured['device']}, torch {measured['torch']}"]
+    for name in counts.keys() & {"stage1", "stage2a", "stage2b"}:
+        part = measured["parts"].get(f"{name} fp32", {"skipped": "not reached"})
+        if "seconds" not in part:
+            lines.append(f"{name}: {part.get('skipped') or part['failed']}")
+            continue
+        lines.append(
+            f"{name}: {part['seconds']:.3f} s a step, {part.get('peak_bytes', 0) / 1e9:.1f} GB; "
+            f"counted {counts[name].step_bytes / 1e9:.1f} GB"
+        )
+    return [lines[0], *sorted(lines[1:])]

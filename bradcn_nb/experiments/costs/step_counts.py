@@ -11,17 +11,18 @@ on fake tensors, as in `summary`, and four things are counted:
 * The most bytes alive at once besides weights and Adam's moments: activations, what the loss
   needs, gradients. As in the training loop, no gradient lives before the backward pass.
 
-Half precision is counted under autocast to bfloat16, with the CPU's list of what is cast.
+Half precision is counted under autocast to bfloat16, with norms in float32 as CUDA has them.
 """
 
 import gc
 import json
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -89,6 +90,22 @@ class _Traffic(TorchDispatchMode):
         return outputs
 
 
+@contextmanager
+def _cuda_norms(half: bool) -> Iterator[None]:
+    """Under autocast CUDA computes group and layer norms in float32; the CPU does not by itself."""
+    kept = F.group_norm, F.layer_norm
+
+    def in_full(norm: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return lambda x, *given, **named: norm(x.float(), *given, **named)
+
+    if half:
+        F.group_norm, F.layer_norm = map(in_full, kept)
+    try:
+        yield
+    finally:
+        F.group_norm, F.layer_norm = kept
+
+
 def _views(read: Sequence[Tensor], made: Sequence[Tensor]) -> bool:
     owned = {tensor.untyped_storage()._cdata for tensor in read}
     return all(tensor.untyped_storage()._cdata in owned for tensor in made)
@@ -104,15 +121,20 @@ def _bytes(tensor: Tensor) -> int:
 
 
 def count_step(
-    preset: Preset, stage: Stage, size: tuple[int, int], half: bool, checkpointing: bool
+    preset: Preset,
+    stage: Stage,
+    size: tuple[int, int],
+    half: bool,
+    checkpointing: bool,
 ) -> StepCount:
     """Count one step of `stage` on one picture of `size` (height, width).
 
-    `half`: 16-bit autocast. `checkpointing`: activations are computed again in the backward pass.
-    Source: the loop of Section IV-B's stages. Raises SizeError unless `size` suits the model.
+    `half`: 16-bit autocast. `checkpointing`: activations are computed again
+    in the backward pass. Source: the loop of Section IV-B's stages. Raises
+    SizeError unless `size` suits the model.
     """
-    kinds = {"depth": DepthNet, "adcn": ADCN, "bradcn": BRADCN}
-    with fake(lambda: kinds[stage.net](preset.model)) as net:
+    kind = {"depth": DepthNet, "adcn": ADCN, "bradcn": BRADCN}[stage.net]
+    with fake(lambda: kind(preset.model)) as net:
         set_checkpointing(net, checkpointing)
         for part in stage.frozen:
             getattr(net, part).requires_grad_(False)
@@ -120,8 +142,8 @@ def count_step(
         alive, traffic, macs = _counters(net, collect=checkpointing)
         with ExitStack() as modes:
             modes.callback(gc.unfreeze)
-            gc.freeze()  # what is there already need not be searched again and again
-            for mode in (alive, traffic, macs):
+            gc.freeze()  # what is there need not be searched again
+            for mode in (alive, traffic, macs, _cuda_norms(half)):
                 modes.enter_context(mode)
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
                 compared = compare(stage, net, batch)
@@ -136,7 +158,8 @@ def count_label(preset: Preset, size: tuple[int, int], half: bool) -> StepCount:
         net.requires_grad_(False)  # which keeps nothing, either
         image = torch.empty(1, 3, *size)
         alive, traffic, macs = _counters(net)
-        with alive, traffic, macs, torch.autocast("cpu", torch.bfloat16, enabled=half):
+        autocast = torch.autocast("cpu", torch.bfloat16, enabled=half)
+        with alive, traffic, macs, _cuda_norms(half), autocast:
             net(image)
         return _result(net, alive, traffic, macs)
 

@@ -179,7 +179,7 @@ def _parts(net: nn.Module) -> dict[str, nn.Module]:
         levels = len(net.down)
         down = {f"U-Net down {level}": part for level, part in enumerate(net.down, 1)}
         return down | {f"U-Net up {level}": net.merge[level - 1] for level in range(1, levels)}
-    encoder, (third, fourth) = net.encoder, net.encoder.taps
+    encoder, (third, fourth) = net.encoder, net.encoder.cfg.vit_taps
     return {
         "tap 1, ResNet stage 1": encoder.backbone.stages[0],
         "tap 2, ResNet stage 2": encoder.backbone.stages[1],
