@@ -74,8 +74,7 @@ def killer(tmp_path_factory):
         child, _ = start(root / f"killed{number}")
         stage = root / f"killed{number}" / "stage2a"
         time.sleep(share * length)
-        half = stage / "checkpoint.safetensors.tmp"
-        while aim and child.is_alive() and not half.exists():
+        while aim and child.is_alive() and not any(stage.glob(".checkpoint.*.tmp")):
             pass
         child.kill()
         child.join(PATIENCE_S)

@@ -70,6 +70,8 @@ def open_run(folder: Path, config: dict, resume: str, net: str) -> None:
         raise RunError(f"{folder}: no checkpoint to resume from; start with --resume auto")
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(".*.tmp"):  # of a run that was killed while it wrote
+            leftover.unlink()
     if not path.is_file():
         write_json(path, config)
 
