@@ -33,18 +33,17 @@ FETCH_LPIPS = $(PY) -m bradcn_nb lpips-weights >/dev/null 2>&1 || { rm -rf $(LPI
 
 help:
 	@echo "make book         the environment, then the rendered book in book/_build/html"
-	@echo "make test         the environment, then everything that CI runs"
-	@echo "make refresh      execute the chapters again (one: make refresh NB=01_bokeh_and_the_thin_lens)"
-	@echo "make gpu-check    measure on a GPU, at most 8 minutes: PYTHON=python3 names one with torch and timm"
-	@echo "make prose        bring a chapter's changed text over to its notebook, executing nothing"
-	@echo "make lpips        fetch the nets inside of LPIPS (64 MB), if the environment came without them"
-	@echo "make data         make the bundled mini-EBB and mini-SUN again (same bytes)"
-	@echo "make weights      train the bundled mini weights again (hours; resumes where it stopped)"
-	@echo "make results      measure again what the book and the README quote (minutes)"
-	@echo "make experiments  train the arms of the tables again (hours; goes on where it stopped)"
-	@echo "make check-numbers  compare the numbers in README and book with data/results"
-	@echo "make lint, check-numbers, unit, notebooks, browser    the parts of make test"
+	@echo "make test         the environment, then everything that CI runs; its parts:"
+	@echo "                  make lint, check-numbers, unit, notebooks, browser"
+	@echo "make refresh      execute the chapters again (one: NB=01_bokeh_and_the_thin_lens)"
+	@echo "make prose        bring changed text over to the notebooks, executing nothing"
 	@echo "make format       let ruff mend what it can"
+	@echo "make lpips        fetch the nets inside of LPIPS (64 MB), where they are missing"
+	@echo "make data         make the bundled mini sets again (same bytes)"
+	@echo "make weights      train the bundled weights again (hours; resumes)"
+	@echo "make results      measure again what book and README quote (minutes)"
+	@echo "make experiments  train the tables' arms again (hours; resumes)"
+	@echo "make gpu-check    measure on a GPU, at most 8 minutes: PYTHON=python3 with torch, timm"
 	@echo "make clean        remove what was built (clean-all: the environment too)"
 
 environment: $(STAMP)
@@ -73,6 +72,7 @@ lint: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(VENV)/bin/lint-imports --no-logo --no-cache
+	$(VENV)/bin/oxlint --quiet bradcn_nb/figures/pages
 
 check-numbers: $(STAMP)
 	$(PY) book/check_numbers.py

@@ -1,4 +1,5 @@
-"""Shared by the unit tests and the notebooks: a calm, offline machine, and nbval's two exceptions."""
+"""Shared by the unit tests and the notebooks: a calm, offline machine, and nbval's two
+exceptions."""
 
 import os
 

@@ -7,5 +7,5 @@ BUNDLED = "bradcn_nb.data.bundled"
 setup(
     packages=[*find_packages(include=["bradcn_nb*"]), BUNDLED],
     package_dir={BUNDLED: "data"},
-    package_data={BUNDLED: ["**/*"], "bradcn_nb": ["py.typed"]},
+    package_data={BUNDLED: ["**/*"], "bradcn_nb": ["py.typed"], "bradcn_nb.figures": ["pages/*"]},
 )

@@ -585,7 +585,7 @@ def encode(image: Tensor, e: HybridEncoder) -> tuple[list[Tensor], list[Tensor],
     for index, block in enumerate(e.blocks):
         x, look = transformer_block(x, block)
         looks.append(look)
-        if index in e.taps:
+        if index in e.cfg.vit_taps:
             heard.append(x)
     maps = [
         F.conv2d(heard[0], e.reassemble1.weight, padding=1),

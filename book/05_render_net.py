@@ -129,7 +129,7 @@ def count(part: torch.nn.Module | torch.Tensor) -> int:
 def parts(net: RenderNet) -> dict[str, list]:
     """The net cut into the blocks of the diagram; the last of each list gives its output."""
     e, d = net.encoder, net.decoder
-    first = e.taps[0] + 1  # blocks up to and with the first tap
+    first = e.cfg.vit_taps[0] + 1  # blocks up to and with the first tap
     named = {"stem": [e.backbone.stem]}
     named |= {f"stage{i + 1}": [stage] for i, stage in enumerate(e.backbone.stages)}
     named["tokens"] = [e.pos_embed, e.cls_token, e.proj]

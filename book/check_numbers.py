@@ -3,23 +3,24 @@
     python book/check_numbers.py    # or: make check-numbers
 
 It reads README.md, the pages book/*.md and the Markdown cells of the chapters' .py, to which
-`refresh.py --check` holds the .ipynb. There an HTML comment, which no reader sees, says where a number
-comes from. It stands right behind the number, on the same line, after one space at most, before the unit:
+`refresh.py --check` holds the .ipynb. There an HTML comment, which no reader sees, says where a
+number comes from. It stands right behind the number, on the same line, after one space at most,
+before the unit:
 
-    28.50<!-- =mini.psnr --> dB                       the value of a key, as bradcn_nb.experiments.record.result takes it
-    14<!-- =metrics.traps.share_pixels * 100 --> %    times (" * ") or over (" / ") a number, from left to right
-    1.32<!-- =mini.psnr / mini.psnr_input -->         or another key
+    28.50<!-- =mini.psnr --> dB                       a key's value: experiments.record.result
+    14<!-- =metrics.traps.share_pixels * 100 --> %    times (" * ") or over (" / ") a number,
+    1.32<!-- =mini.psnr / mini.psnr_input -->         from left to right, or another key
     24.83<!-- paper --> dB                            the paper's own, or counted from the paper's
     48<!-- bench --> dB                               printed by a command that keeps no file
     1<!-- example --> dB                              made up, as in "1 dB is hardly visible"
 
-A key may hold spaces and dashes: `table2.differences.full - shuffled.psnr.mean`. There is no minus between
-keys: files of results hold differences, with their intervals.
+A key may hold spaces and dashes: `table2.differences.full - shuffled.psnr.mean`. There is no minus
+between keys: files of results hold differences, with their intervals.
 
-Rounded to the decimals that the text shows, the value must be exactly what the text says; a plus, a true
-minus and commas between thousands may be written. The rule: every number before "dB" carries such a
-comment. Other numbers may; those that come from data/results should. What no comment can stand in is not
-compared: alternative texts, and numbers written as words.
+Rounded to the decimals that the text shows, the value must be exactly what the text says; a plus, a
+true minus and commas between thousands may be written. The rule: every number before "dB" carries
+such a comment. Other numbers may; those that come from data/results should. What no comment can
+stand in is not compared: alternative texts, and numbers written as words.
 """
 
 import re
@@ -37,7 +38,8 @@ UNMARKED_DB = re.compile(rf"{NUMBER}[*_]*\s*dB\b")
 
 
 def markdown(path: Path) -> str:
-    """Return a page's text, or the Markdown of a chapter's .py: line n of the file is line n of it."""
+    """Return a page's text, or the Markdown of a chapter's .py: line n of the file is line n of
+    it."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".md":
         return text
@@ -108,7 +110,8 @@ def check_text(text: str) -> tuple[list[tuple[int, str]], int]:
 
 
 def check(root: Path) -> tuple[list[str], dict[str, int]]:
-    """Return the faults of the texts below `root`, and how many numbers agree in each file that has some."""
+    """Return the faults of the texts below `root`, and how many numbers agree in each file that
+    has some."""
     faults, agreed = [], {}
     book = root / "book"
     for path in (root / "README.md", *sorted(book.glob("*.md")), *sorted(book.glob("[0-9]*.py"))):

@@ -105,7 +105,8 @@ def refresh(script: Path) -> None:
 
 
 def update_prose(script: Path) -> bool:
-    """Bring a chapter's text over to its notebook, outputs as they are; False if code differs, too."""
+    """Bring a chapter's text over to its notebook, outputs as they are; False if code differs,
+    too."""
     path = script.with_suffix(".ipynb")
     made, wanted = nbformat.read(path, as_version=4), with_badge(script)
 

@@ -1,7 +1,8 @@
 """BRADCN: bokeh from one photograph, with depth and the error of that depth. Where to look:
 
-Eq. 1, Eq. 3    models/bradcn.py       Di = Eo + Reassemble(Adap(Do)), DI = Di + Reassemble(Adap(De))
-Eq. 2           models/depth_error.py  De = |Do - Dgt|
+Eq. 1, Eq. 3    models/bradcn.py: Di = Eo + Reassemble(Adap(Do)),
+                DI = Di + Reassemble(Adap(De))
+Eq. 2           models/depth_error.py: De = |Do - Dgt|
 the three nets  models/render_net.py, models/depth_net.py, models/adcn.py
 the lens        lens/thin_lens.py, lens/by_depth.py, lens/reference.py
 the losses      training/losses.py

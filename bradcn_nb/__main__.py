@@ -1,4 +1,5 @@
-"""The command line: `python -m bradcn_nb COMMAND`. Errors are one line on stderr and exit status 2."""
+"""The command line: `python -m bradcn_nb COMMAND`. Errors are one line on stderr and exit status
+2."""
 
 import sys
 

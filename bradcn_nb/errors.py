@@ -1,8 +1,11 @@
-"""The named exceptions of the package: each message is one line that names the file and the remedy."""
+"""The named exceptions of the package: each message is one line that names the file and the
+remedy."""
 
 
 class BradcnError(Exception):
-    """Base of every error a user can cause; the command line prints it in one line and exits with 2."""
+    """Base of every error a user can cause; the command line prints it in one line and exits with
+    2.
+    """
 
 
 class DataError(BradcnError):

@@ -30,7 +30,8 @@ def render_photo(
     model: nn.Module | None = None,
     device: torch.device | str = "cpu",
 ) -> None:
-    """Read a photograph, give it bokeh and write it: same size, profile, EXIF; alpha is blurred, too.
+    """Read a photograph, give it bokeh and write it: same size, profile, EXIF; alpha is blurred,
+    too.
 
     - `path`, `out`: photographs as `read_photo` and `write_photo` know them
     - `renderer`: "bradcn", the net decides what is sharp; or "lens", blur by depth

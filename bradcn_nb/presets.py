@@ -81,7 +81,8 @@ class Stage:
     samples_per_epoch: int | None = None  # None: the whole data set
     frozen: tuple[str, ...] = ()  # parts of the net that keep their weights
     schedule: str = "constant"  # or "cosine", see `training.steps.SCHEDULES`
-    given: tuple[str | None, str | None] = (None, None)  # maps as Do, De
+    # Do and De as `data.maps` holds them; None: predicted, or not used
+    given: tuple[str | None, str | None] = (None, None)
 
     @property
     def calibrates(self) -> bool:
@@ -257,7 +258,7 @@ PRESETS: dict[str, Preset] = {
 
 
 def preset_of(cfg: ModelConfig) -> str:
-    """Return the name of the preset that has this model, whichever kind its depth is, or "custom"."""
+    """Return which preset has this model, whichever kind its depth is, or "custom"."""
     cfg = replace(cfg, depth_kind="metric")
     # From the back: `colab` has the model of `paper`.
     return next((name for name, known in reversed(PRESETS.items()) if known.model == cfg), "custom")

@@ -20,7 +20,8 @@ SIZE = (16, 24)
 
 
 class Depth(nn.Module):
-    """A depth net small enough to be recomputed by hand: a weighted sum of the colours, in metres."""
+    """A depth net small enough to be recomputed by hand: a weighted sum of the colours, in
+    metres."""
 
     def __init__(self, weights=(1.0, 2.5, 3.0), stride=1):
         super().__init__()

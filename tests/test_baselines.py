@@ -275,7 +275,9 @@ def test_dbsi_blends_and_never_leaves_the_range_of_its_pictures(image):
 
 
 def test_dbsi_goes_on_learning():
-    """One blur for all is better than none, so its shares run off towards it; they must not stay there."""
+    """One blur for all is better than none, so its shares run off towards it; they must not stay
+    there.
+    """
     torch.manual_seed(0)
     net = baselines.build("dbsi")
     net.depth_net = load_depth_net().train()

@@ -1,14 +1,21 @@
 """The book's sources hang together: contents, pairs, badges, metadata, alt text. Builds nothing."""
 
+import ast
+import importlib
+import inspect
 import re
 import shutil
 import sys
+from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 
 import jupytext
 import nbformat
 import pytest
 import yaml
+
+import bradcn_nb
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -118,6 +125,40 @@ def test_markdown_is_what_jupyter_colab_and_the_book_all_render(path: Path) -> N
         if cell.cell_type == "markdown":
             odd = re.search(r"^(```|:::)+\{|\{[a-z:-]+\}`", cell.source, re.MULTILINE)
             assert not odd, f"MyST role or directive: {odd[0]!r}"
+
+
+def shown(script: Path) -> Iterator[tuple[str, object]]:
+    """Every object whose source the chapter prints, as it names it."""
+    tree = ast.parse(script.read_text("utf-8"))
+    homes = {
+        alias.asname or alias.name: (node.module, alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "show":
+            first, _, rest = (name := ast.unparse(node.args[0])).partition(".")
+            module, own = homes[first]
+            path = f"{own}.{rest}" if rest else own
+            yield name, attrgetter(path)(importlib.import_module(module))
+
+
+@pytest.mark.parametrize("script", sorted(BOOK.glob("[0-9]*.py")), ids=lambda path: path.stem)
+def test_the_source_that_a_chapter_shows_fits_the_page(script: Path) -> None:
+    for name, obj in shown(script):
+        lines = inspect.getsource(inspect.unwrap(obj)).splitlines()
+        assert max(map(len, lines)) <= 79, name
+        if name in ("BRADCN", "ADCN", "HybridEncoder"):  # what a student reads as a whole
+            assert 25 <= len(lines) <= 40, f"{name}: {len(lines)} lines"
+
+
+def test_the_map_in_the_package_leads_to_files_a_line_each() -> None:
+    rows = dict(re.findall(r"^(\S.*?) {2,}(\S.*)$", bradcn_nb.__doc__, re.MULTILINE))
+    assert {"Eq. 1, Eq. 3", "Eq. 2", "the lens", "the schedule", "the protocol"} <= set(rows)
+    for what, where in rows.items():
+        files = re.findall(r"[\w/]+\.py", where)
+        assert files and all((ROOT / "bradcn_nb" / file).is_file() for file in files), what
 
 
 @every_notebook

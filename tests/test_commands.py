@@ -1,4 +1,5 @@
-"""The commands that README and chapters tell people to type are commands, with options that exist."""
+"""The commands that README and chapters tell people to type are commands, with options that
+exist."""
 
 import argparse
 import re

@@ -21,7 +21,9 @@ TITLES = {
 
 
 def records():
-    """Four arms on 20 pictures: `high` gains 1 dB on `low` and nothing on `same`; `new` has one seed."""
+    """Four arms on 20 pictures: `high` gains 1 dB on `low` and nothing on `same`; `new` has one
+    seed.
+    """
     rng = np.random.default_rng(0)
     found = {}
     for arm, gain, seeds in (("low", -1.0, 3), ("same", 0.0, 2), ("high", 0.0, 3), ("new", 0.2, 1)):
@@ -51,7 +53,7 @@ def test_every_pair_has_the_interval_that_it_would_have_alone():
 def test_the_page_holds_each_pair_once_and_fetches_nothing():
     text = comparison_viewer(records(), TITLES, "high").data
     assert text == comparison_viewer(records(), TITLES, "high").data
-    data = json.loads(re.search(r"const data = (\{.*\});", text)[1])
+    data = json.loads(re.search(r"\), (\{.*\})\);", text)[1])
     assert data["titles"] == ["the <low> one", "twin", "ours", "new"]
     assert list(data["pairs"]) == ["0-1", "0-2", "1-2"] and data["pairs"]["0-2"][0] == 3
     assert not re.search(r"https?:|//cdn|<link|src=", text)

@@ -210,13 +210,13 @@ NAMES = {
     "kv1/b3dodata/img_0063": "kv1/b3dodata",
     "kv2/kinect2data/001599_2014-06-20_11-16-00_260595134347_rgbf000071-resize": "2014-06-20",
     "kv2/kinect2data/000417_long_2014-06-09_22-31-57_260595134347_rgbf000657-resize": "2014-06-09",
-    "kv2/kinect2data/000130_2014-04-11_17-21-46-RobotInRoom_094959634447_rgbf000614-resize": "2014-04-11",
+    "kv2/kinect2data/000130_2014-04-11_17-21-46-RobotInRoom_094959634447_rgbf000614-resize": "2014-04-11",  # noqa: E501
     "kv2/align_kv2/2014-12-18_11-31-54_260595134347": "2014-12-18",
     "xtion/xtion_align_data/2014_12_18_12_3_40": "2014-12-18",
     "realsense/shr/2014_12_18-11_33_49-1311000073": "2014-12-18",
     "realsense/lg/2014_10_21-17_23_01-1311000073": "2014-10-21",
-    "xtion/sun3ddata/mit_w85_basement/wg_big_lounge_1/0000004-000000100548": "xtion/sun3ddata/mit_w85_basement",
-    "xtion/sun3ddata/mit_w85_basement/wg_laundary_1/0001425-000047752573": "xtion/sun3ddata/mit_w85_basement",
+    "xtion/sun3ddata/mit_w85_basement/wg_big_lounge_1/0000004-000000100548": "xtion/sun3ddata/mit_w85_basement",  # noqa: E501
+    "xtion/sun3ddata/mit_w85_basement/wg_laundary_1/0001425-000047752573": "xtion/sun3ddata/mit_w85_basement",  # noqa: E501
     "kv1/rooms/0008": "kv1/rooms/0008",
 }  # fmt: skip
 
@@ -283,7 +283,8 @@ def test_intrinsics_follow_the_resize(tmp_path):
     np.testing.assert_array_equal(
         native.intrinsics(0), [[529.5, 0, 16.25], [0, 528.5, 11.5], [0, 0, 1]]
     )
-    # A point in space falls on the same place of the picture: half the rows, a quarter of the columns.
+    # A point in space falls on the same place of the picture: half the rows, a quarter of the
+    # columns.
     point = np.array([0.02, -0.01, 1.0])
     x, y, _ = native.intrinsics(0) @ point
     np.testing.assert_allclose(

@@ -65,7 +65,8 @@ def image():
 
 
 def decoder_input(net, image):
-    """Run BRADCN or its Render Net; return the output and the four maps that entered the decoder."""
+    """Run BRADCN or its Render Net; return the output and the four maps that entered the
+    decoder."""
     seen = []
     decoder = (net.render_net if isinstance(net, BRADCN) else net).decoder
     hook = decoder.register_forward_pre_hook(lambda _, args: seen.append(args[0]))

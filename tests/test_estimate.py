@@ -1,4 +1,6 @@
-"""Counts of a step against hand counts and real tensors; the arithmetic of `estimate` against numbers."""
+"""Counts of a step against hand counts and real tensors; the arithmetic of `estimate` against
+numbers.
+"""
 
 from contextlib import contextmanager
 from dataclasses import replace
@@ -221,7 +223,8 @@ def test_command(capsys):
 
 
 def test_norms_are_counted_in_full_precision_as_cuda_computes_them():
-    """At 768x512 a step of stage 2b needs 7.05 GB and moves 39.8 in half precision (see DEVICES)."""
+    """At 768x512 a step of stage 2b needs 7.05 GB and moves 39.8 in half precision (see
+    DEVICES)."""
     count = stored_counts()["768x512 half"]["stage2b"]
     assert count.step_bytes / 1e9 == pytest.approx(7.05, rel=0.02)
     assert count.moved_bytes / 1e9 == pytest.approx(39.8, rel=0.03)

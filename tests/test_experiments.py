@@ -157,7 +157,9 @@ def test_arms_differ_in_what_they_say():
 
 
 def test_table1_gives_every_net_the_same_budget(tmp_path):
-    """Trained weights within 20 % of BRADCN's, and the same stages but for the net and what is frozen."""
+    """Trained weights within 20 % of BRADCN's, and the same stages but for the net and what is
+    frozen.
+    """
     counts, stages, init = {}, set(), runs.init_files(tmp_path)
     for name in table1.TITLES:
         chosen = table1.arm_preset(name, 0)
@@ -249,7 +251,9 @@ def test_cost_counts_and_times_every_method(monkeypatch):
 
 
 def test_nets_from_rooms_leave_maps_that_belong_to_them(data, tmp_path, monkeypatch):
-    """Two short trainings: the maps are there, corrected ones differ, and another net makes them anew."""
+    """Two short trainings: the maps are there, corrected ones differ, and another net makes them
+    anew.
+    """
     short = {
         kind: dataclasses.replace(
             chosen, stages=tuple(dataclasses.replace(s, epochs=1) for s in chosen.stages)

@@ -1,4 +1,6 @@
-"""How good ADCN's error map is, and the photograph with measured depth: the commands that measure both."""
+"""How good ADCN's error map is, and the photograph with measured depth: the commands that measure
+both.
+"""
 
 import json
 from pathlib import Path
@@ -36,7 +38,9 @@ NUMBERS = (*range(6), 4400, 4401, 4402)  # six training pairs, three test pairs
 
 @pytest.fixture
 def runs(tmp_path):
-    """A folder of runs with maps of noise; what ADCN says is right, up to 16 bits, where it is signed."""
+    """A folder of runs with maps of noise; what ADCN says is right, up to 16 bits, where it is
+    signed.
+    """
     folder = tmp_path / "runs" / "data"
     write_ebb(folder / "mini-ebb", train=6, test=3)
     maps = folder / "maps"
@@ -58,7 +62,9 @@ def runs(tmp_path):
 
 @pytest.fixture
 def own_data(tmp_path, monkeypatch):
-    """Bundled weights and rooms, six pairs of noise, and a folder of results that is not the project's."""
+    """Bundled weights and rooms, six pairs of noise, and a folder of results that is not the
+    project's.
+    """
     root = tmp_path / "data"
     write_ebb(root / "mini-ebb", train=6, test=3)
     for name in ("weights", "mini-sun"):

@@ -1,4 +1,5 @@
-"""The GPU check, tried on a CPU: every part runs or says why not, and the file is whole after each."""
+"""The GPU check, tried on a CPU: every part runs or says why not, and the file is whole after
+each."""
 
 import json
 import subprocess

@@ -20,7 +20,9 @@ FILES = ("bradcn.safetensors", "bradcn-ema.safetensors", "checkpoint.safetensors
 
 
 def run(root: Path, run_dir: Path, **options) -> Path:
-    """Train 2 epochs of 3 steps, the last ones uneven, a checkpoint after each step; the stage's folder."""
+    """Train 2 epochs of 3 steps, the last ones uneven, a checkpoint after each step; the stage's
+    folder.
+    """
     recipe = Recipe(accumulate=2, clip=0.01, ema=0.9)
     tiny = dataclasses.replace(tiny_preset(epochs=2), recipe=recipe)
     init = {net: root / f"{net}.safetensors" for net in ("depth", "adcn")}
@@ -46,10 +48,11 @@ def run_as_group(root: Path, run_dir: Path) -> None:
 
 @pytest.fixture(scope="module")
 def killer(tmp_path_factory):
-    """A function that starts the run in a process of its own and kills it after some share of its time.
+    """A function that starts the run in a process of its own and kills it after some share of its
+    time.
 
-    With `aim` it waits for the next write of a checkpoint, which is short. It returns the folder of the
-    stage, or None when the process was faster. `killer.whole` is the run that nobody killed.
+    With `aim` it waits for the next write of a checkpoint, which is short. It returns the folder of
+    the stage, or None when the process was faster. `killer.whole` is the run that nobody killed.
     """
     root = tmp_path_factory.mktemp("kills")
     write_ebb(root / "ebb", 18)
@@ -88,7 +91,8 @@ def killer(tmp_path_factory):
 
 
 def kills(killer, count: int, seed: int) -> list[bool]:
-    """Kill and resume `count` runs, and compare their ends; return which of them died in a write."""
+    """Kill and resume `count` runs, and compare their ends; return which of them died in a
+    write."""
     draw, in_write, number = random.Random(seed), [], 0
     while len(in_write) < count:
         number += 1

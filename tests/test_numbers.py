@@ -44,7 +44,8 @@ def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "14<!-- =mini.share * 100 --> %",
         "3,030,833<!-- =mini.pictures -->, 3030833<!-- =mini.pictures -->",
         "3.0<!-- =mini.pictures / 1e6 --> million",
-        "0.80<!-- =mini.layers.1 / mini.layers.0 -->, 80<!-- =mini.layers.1 / mini.layers.0 * 100 -->",
+        "0.80<!-- =mini.layers.1 / mini.layers.0 -->, 80<!-- =mini.layers.1 / mini.layers.0 * "
+        "100 -->",
         "−0.02<!-- =mini.differences.full - shuffled.mean --> dB",
         "-0.025<!-- =mini.differences.full - shuffled.mean\n--> dB",
         "0.00<!-- =mini.differences.full - shuffled.low --> dB",
@@ -98,7 +99,7 @@ def test_each_fault_is_found_with_file_and_line(book: Path, text: str, fault: st
 def test_chapters_are_read_in_their_markdown_cells_with_the_lines_of_the_file(book: Path) -> None:
     (book / "book" / "01_x.py").write_text(
         "# ---\n# 1 dB\n# ---\n\n# %% [markdown]\n# # Title\n#\n# 3 dB\n\n"
-        '# %%\nprint("2 dB")  # 2 dB\n\n# %% [markdown]\n# 28.49<!-- =mini.psnr --> or 28.50\n# dB\n'
+        '# %%\nprint("2 dB")  # 2 dB\n\n# %% [markdown]\n# 28.49<!-- =mini.psnr --> or 28.50\n# dB\n'  # noqa: E501
     )
     (book / "book" / "page.md").write_text("7 dB\n")
     (book / "book" / "helper.py").write_text("# %% [markdown]\n# 2 dB\n")

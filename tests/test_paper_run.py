@@ -1,8 +1,8 @@
 """The presets `paper` and `colab` from official files to a rendered photograph, typed as commands.
 
-Data in the layouts of EBB! and SUN RGB-D is written here, a handful of files; three steps a phase. The
-normal suite narrows the nets and shrinks the pictures and changes nothing else; the test that is
-marked slow runs the nets and the size that the paper has.
+Data in the layouts of EBB! and SUN RGB-D is written here, a handful of files; three steps a phase.
+The normal suite narrows the nets and shrinks the pictures and changes nothing else; the test that
+is marked slow runs the nets and the size that the paper has.
 """
 
 import csv
@@ -90,7 +90,8 @@ def write_data(root: Path, pair: tuple[int, int], shrink: int = 4) -> dict[str, 
 
 
 def write_official(root: Path) -> dict[str, Path]:
-    """Write random weights under the official names, as DPT's and BRViT's authors publish theirs."""
+    """Write random weights under the official names, as DPT's and BRViT's authors publish
+    theirs."""
     torch.manual_seed(0)
     files = {"dpt": root / "dpt_hybrid_nyu-2ce69ec7.pt", "brvit": root / "brvit.pth"}
     torch.save(to_official(DepthNet(preset("paper").model)), files["dpt"])
@@ -103,7 +104,8 @@ def command(*words: object) -> None:
 
 
 def whole_way(root: Path, name: str, data: dict[str, Path], labels_apart: bool) -> Path:
-    """Type what a researcher types, from official files to a rendered photograph; return the run."""
+    """Type what a researcher types, from official files to a rendered photograph; return the
+    run."""
     official, run = write_official(root), root / "runs" / name
     depth, render = root / "depth.safetensors", root / "render.safetensors"
     command("convert", "dpt", official["dpt"], depth)
@@ -252,7 +254,8 @@ def test_a_render_net_can_be_named_after_stage1(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.skipif(not STATUS.is_file(), reason="peak memory: Linux only")
 def test_full_nets_at_the_papers_size(tmp_path):
-    """Nets, size and schedule of the paper; 10 GB of memory, 12 GB of disk, ten minutes and more."""
+    """Nets, size and schedule of the paper; 10 GB of memory, 12 GB of disk, ten minutes and
+    more."""
     try:
         done = subprocess.run(
             [sys.executable, __file__, str(tmp_path)], capture_output=True, text=True, check=False

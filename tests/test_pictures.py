@@ -73,7 +73,8 @@ def test_a_grey_profile_is_applied(tmp_path, suffix):
 
 
 def test_a_profile_of_other_channels_or_colours_is_not_applied(tmp_path, pixels):
-    """An RGB picture is taken as it is, whatever its profile says; so is grey with an RGB profile."""
+    """An RGB picture is taken as it is, whatever its profile says; so is grey with an RGB
+    profile."""
     wide = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for name, picture, profile in (
         ("a.png", Image.fromarray(pixels), grey_profile(1.0)),

@@ -1,4 +1,5 @@
-"""Published weights: official files in and out, and outputs equal to two independent nets' outputs."""
+"""Published weights: official files in and out, and outputs equal to two independent nets'
+outputs."""
 
 import copy
 import itertools

@@ -1,4 +1,4 @@
-"""Several processes: the gradients of one with a larger batch, exact resume, and no hang when one dies."""
+"""Several processes: one's gradients with a larger batch, exact resume, no hang when one dies."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""What a preset's recipe does to a step: accumulation, precision, scaling, clipping, running mean."""
+"""What a recipe does to a step: accumulation, precision, scaling, clipping, running mean."""
 
 import csv
 import dataclasses
@@ -174,7 +174,7 @@ def test_precisions_that_cannot_be_had(root, tmp_path, monkeypatch):
 
 
 def scaled(_precision: str, make=devices.make_accelerator):
-    """`make_accelerator` with fp16's scaler, which works on a CPU too, though Accelerate has none."""
+    """`make_accelerator` with fp16's scaler: a CPU can, though Accelerate has none for it."""
     accelerator = make("fp32")
     accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=2)
     return accelerator

@@ -11,7 +11,7 @@ from test_cli import fails
 
 from bradcn_nb.__main__ import main
 from bradcn_nb.errors import RunError
-from bradcn_nb.figures.curves import as_text, draw, read_log, read_run, smoothed, window_of
+from bradcn_nb.figures.curves import as_text, curves_of, read_log, read_run, smoothed, window_of
 from bradcn_nb.files import data_root
 
 HEADER = "step,epoch,loss,lr,check,grad_norm\n"  # a column that the report does not know
@@ -78,7 +78,7 @@ def test_a_run_that_goes_on(run, capsys):
 
 def test_curves_show_the_log(run):
     logs = read_run(run)
-    figure = draw(logs)
+    figure = curves_of(logs)
     assert len(figure.axes) == 6
     for number, log in enumerate(logs):
         raw, check, rate = figure.axes[3 * number : 3 * number + 3]

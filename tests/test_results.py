@@ -1,4 +1,6 @@
-"""The files of data/results: looked up by key, made with the bundled weights, and they keep the promises."""
+"""The files of data/results: looked up by key, made with the bundled weights, and they keep the
+promises.
+"""
 
 import gzip
 import hashlib

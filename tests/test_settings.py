@@ -1,4 +1,4 @@
-"""What a training is told: numbers of the preset, nets that are given, trials, devices; its records."""
+"""What a training is told: numbers, nets that are given, trials, devices; and its records."""
 
 import json
 import os

@@ -44,8 +44,9 @@ def dpt_hybrid_macs(out_channels: int, enlarge_before_1x1: bool) -> int:
 
     dim, tokens = 768, 1 + places(16)
     total += 1024 * dim * places(16)
-    # Query, key and value, projection, and a hidden layer of four times the width: 12 dim^2 for each
-    # token. Attention: every token with every token, once for the weights and once to apply them.
+    # Query, key and value, projection, and a hidden layer of four times the width: 12 dim^2 for
+    # each token. Attention: every token with every token, once for the weights and once to apply
+    # them.
     total += 12 * (12 * dim**2 * tokens + 2 * tokens**2 * dim)
 
     features = 256
@@ -74,7 +75,8 @@ def test_the_original_needs_367_gmacs_and_ours_less_by_the_1x1s():
 
 
 def test_unet_of_ronneberger(paper):
-    """Its parameters and MACs, level by level: two 3x3 down, a 2x2 and two 3x3 up, at last a 1x1."""
+    """Its parameters and MACs, level by level: two 3x3 down, a 2x2 and two 3x3 up, at last a
+    1x1."""
     widths = (64, 128, 256, 512, 1024)
     parameters, macs = 64 + 1, 64 * places(1)
     for level, (before, width) in enumerate(pairwise((3, *widths))):

@@ -36,7 +36,8 @@ def root(tmp_path_factory):
 
 @pytest.fixture
 def command(root, tmp_path, monkeypatch):
-    """Run `train stage2a` of a tiny preset in `tmp_path`/run, with more options; the exit status."""
+    """Run `train stage2a` of a tiny preset in `tmp_path`/run, with more options; the exit
+    status."""
     monkeypatch.setitem(PRESETS, "mini", tiny_preset())
     fixed = ["train", "stage2a", "--run", tmp_path / "run", "--ebb", root / "ebb", "--threads", 1]
     fixed += ["--depth", root / "depth.safetensors", "--adcn", root / "adcn.safetensors"]

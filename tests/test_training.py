@@ -42,7 +42,8 @@ class FakeScenes(torch.utils.data.Dataset):
 
 
 def write_sun(root, frames=9, holes=False):
-    """Write random frames in SUN RGB-D's layout and encoding; with `holes`, each lacks more depth."""
+    """Write random frames in SUN RGB-D's layout and encoding; with `holes`, each lacks more
+    depth."""
     rng = np.random.default_rng(1)
     for number in range(frames):
         for name in ("image", "depth_bfx"):

@@ -1,4 +1,6 @@
-"""Variants of BRADCN (ledger "signed-error", "error-gate"): what they see and learn, and their files."""
+"""Variants of BRADCN (ledger "signed-error", "error-gate"): what they see and learn, and their
+files.
+"""
 
 import json
 

@@ -1,4 +1,6 @@
-"""`data verify`: what is there, missing and broken, by name, with the remedy and the right exit status."""
+"""`data verify`: what is there, missing and broken, by name, with the remedy and the right exit
+status.
+"""
 
 import json
 import os

@@ -1,4 +1,6 @@
-"""The refocus viewer: what is in the page, and that it can be operated, in Chromium where there is one."""
+"""The refocus viewer: what is in the page, and that it can be operated, in Chromium where there is
+one.
+"""
 
 import base64
 import re

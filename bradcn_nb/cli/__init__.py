@@ -1,4 +1,6 @@
-"""The command line, a module for each command; handlers do the heavy imports, so `--help` is instant."""
+"""The command line, a module for each command; handlers do the heavy imports, so `--help` is
+instant.
+"""
 
 import sys
 from pathlib import Path

@@ -29,8 +29,8 @@ def add(group) -> None:
         group,
         "bench",
         run_bench,
-        "Measure speed and memory at full size, on this machine's CPU; Ctrl-C prints what is there.\n"
-        + "\n".join(f"  {name:15}{what}" for name, what in BENCHMARKS.items()),
+        "Measure speed and memory at full size, on this machine's CPU; Ctrl-C prints what is "
+        "there.\n" + "\n".join(f"  {name:15}{what}" for name, what in BENCHMARKS.items()),
         "  python -m bradcn_nb bench\n"
         "  python -m bradcn_nb bench render-net depth-net --repeats 15 --json bench.json\n"
         "  python -m bradcn_nb bench checkpointing --threads 4\n"

@@ -43,7 +43,8 @@ def add(group) -> None:
         actions,
         "verify",
         verify_data,
-        "Say what a download holds, lacks and has damaged.\nDecodes every file. Exit status 2 if a\n"
+        "Say what a download holds, lacks and has damaged.\nDecodes every file. Exit status 2 "
+        "if a\n"
         "training could not start or would fail on a file; 0 otherwise, with warnings.",
         "  python -m bradcn_nb data verify ebb /data/EBB\n"
         "  python -m bradcn_nb data verify sunrgbd /data/SUNRGBD --json found.json\n"
@@ -57,11 +58,14 @@ def add(group) -> None:
         actions,
         "prepare",
         prepare_data,
-        "Write a resized copy at the training size; goes on where it was stopped.\nTraining then reads\n"
-        "small files: name the copy with --ebb or --sun. Judging (`evaluate`) needs the originals.\n"
+        "Write a resized copy at the training size; goes on where it was stopped.\nTraining "
+        "then reads\n"
+        "small files: name the copy with --ebb or --sun. Judging (`evaluate`) needs the "
+        "originals.\n"
         "Bad items are left out and named; exit status 2 if there were any.",
         "  python -m bradcn_nb data prepare ebb /data/EBB --out /data/ebb-768\n"
-        "  python -m bradcn_nb data prepare sunrgbd /data/SUNRGBD --out /data/sun-384 --preset colab\n"
+        "  python -m bradcn_nb data prepare sunrgbd /data/SUNRGBD --out /data/sun-384 --preset "
+        "colab\n"
         "  python -m bradcn_nb data prepare ebb /data/EBB --out /data/ebb-480 --size 480,320",
     )
     _add_source(prepare)
@@ -91,7 +95,9 @@ def make_data(options: argparse.Namespace) -> None:
 
 
 def verify_data(options: argparse.Namespace) -> None:
-    """Handle `data verify`; an interruption prints what was found. DataError if training cannot start."""
+    """Handle `data verify`; an interruption prints what was found. DataError if training cannot
+    start.
+    """
     import json
 
     from bradcn_nb.data.findings import Report, compact
@@ -117,7 +123,8 @@ def verify_data(options: argparse.Namespace) -> None:
                 write_atomically(options.json, text.encode() + b"\n")
     if not report.can_train:
         raise DataError(
-            f"{path}: training with preset {chosen.name} cannot start, or would fail on a file; mend "
+            f"{path}: training with preset {chosen.name} cannot start, or would fail on a "
+            "file; mend "
             "what is listed above"
         )
     print("training can start")
@@ -144,13 +151,15 @@ def prepare_data(options: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{options.out}: stopped; the same command goes on") from None
     print(
-        f"{options.out}: {outcome.made} made, {outcome.kept} kept from before, {len(outcome.bad)} bad; "
+        f"{options.out}: {outcome.made} made, {outcome.kept} kept from before, "
+        f"{len(outcome.bad)} bad; "
         f"{amount(outcome.bytes)} in all"
     )
     for error in outcome.bad.values():
         print(f"  left out: {error}")
     if outcome.bad:
         raise DataError(
-            f"{options.path}: {len(outcome.bad)} bad items were left out; mend the files above and run "
+            f"{options.path}: {len(outcome.bad)} bad items were left out; mend the files above "
+            "and run "
             "it again, or train without them"
         )

@@ -12,8 +12,10 @@ def add(group) -> None:
         group,
         "estimate",
         run_estimate,
-        "Estimate time and memory of the paper's training on T4, V100, A100 and H100, 1 to 8 of them.\n"
-        "Derived from counted MACs and bytes, data sheets and assumptions; nothing of it is measured.",
+        "Estimate time and memory of the paper's training on T4, V100, A100 and H100, 1 to 8 "
+        "of them.\n"
+        "Derived from counted MACs and bytes, data sheets and assumptions; nothing of it is "
+        "measured.",
         "  python -m bradcn_nb estimate\n"
         "  python -m bradcn_nb estimate --precision half --checkpointing",
     )

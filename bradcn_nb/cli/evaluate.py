@@ -15,10 +15,12 @@ def add(group) -> None:
         "evaluate",
         run_evaluation,
         "Judge BRADCN on the test pairs of EBB! as the paper does:\n"
-        "half-size in, bilinear x2 out, PSNR, SSIM and LPIPS; beside it the input itself, the input\n"
+        "half-size in, bilinear x2 out, PSNR, SSIM and LPIPS; beside it the input itself, the "
+        "input\n"
         "through the same resizing, and the Render Net without its depth and error branches.",
         "  python -m bradcn_nb evaluate\n"
-        "  python -m bradcn_nb evaluate --json --weights runs/mini/bradcn.safetensors > result.json",
+        "  python -m bradcn_nb evaluate --json --weights runs/mini/bradcn.safetensors > "
+        "result.json",
     )
     parser.add_argument("--weights", type=Path, metavar="FILE", help="default: the bundled ones")
     parser.add_argument("--ebb", type=Path, metavar="DIR", help="folder of EBB!; default: bundled")

@@ -14,12 +14,15 @@ def add(group) -> None:
         group,
         "predict",
         run_prediction,
-        "Draw EBB!'s test pictures by the paper's protocol: shrunk to the training size, through the\n"
-        "net, bilinear to the picture's own size, 8 bits. `score` judges them. A stopped call goes on.",
+        "Draw EBB!'s test pictures by the paper's protocol: shrunk to the training size, "
+        "through the\n"
+        "net, bilinear to the picture's own size, 8 bits. `score` judges them. A stopped call "
+        "goes on.",
         "  python -m bradcn_nb predict --out out/bradcn\n"
         "  python -m bradcn_nb predict --preset paper --weights runs/paper/bradcn.safetensors \\\n"
         "      --ebb /data/EBB --out out/paper\n"
-        "  python -m bradcn_nb predict --preset paper --weights render.safetensors ...   (a BRViT)\n"
+        "  python -m bradcn_nb predict --preset paper --weights render.safetensors ...   (a "
+        "BRViT)\n"
         "  python -m bradcn_nb predict --method classical --weights depth.safetensors ...\n"
         "  python -m bradcn_nb score --pred out/paper --truth /data/EBB",
     )

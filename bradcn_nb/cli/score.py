@@ -124,7 +124,8 @@ def run_score(options: argparse.Namespace) -> None:
 
 
 def _table(result: dict[str, Any]) -> list[str]:
-    """The means of one folder with their intervals, or of two and the differences of their pairs."""
+    """The means of one folder with their intervals, or of two and the differences of their
+    pairs."""
     lines = [f"protocol {result['protocol']}: bilinear to the truth's size, uint8"]
     rows = [("", result)]
     if "against" in result:

@@ -2,7 +2,8 @@
 
 Every reader is deterministic: item `index` of epoch `epoch` is a pure function of the files, the
 seed, the epoch and the index, so that an interrupted training can be resumed bit for bit.
-The command line's `data verify` and `data prepare` are the modules `verify`, `verify_sun`, `prepare`.
+The command line's `data verify` and `data prepare` are the modules `verify`, `verify_sun`,
+`prepare`.
 """
 
 from bradcn_nb.data.base import FileDataset, Part, flips

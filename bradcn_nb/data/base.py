@@ -30,9 +30,9 @@ class FileDataset(Dataset[dict[str, Any]]):
     (pictures as uint8), for the small sets; call `fill` before worker processes are forked, which
     share what is there and lose what they add.
 
-    Items are dicts whose tensors are typed for torchvision's transforms v2: pictures as `Image`, maps
-    as `Mask`, which is never interpolated. So a transform of an item moves picture, depth and mask
-    together. The project's own mirroring is one of them; it draws nothing at random.
+    Items are dicts whose tensors are typed for torchvision's transforms v2: pictures as `Image`,
+    maps as `Mask`, which is never interpolated. So a transform of an item moves picture, depth and
+    mask together. The project's own mirroring is one of them; it draws nothing at random.
     """
 
     def __init__(self, flip: bool, seed: int, cache: bool) -> None:
@@ -101,7 +101,9 @@ class Part(Dataset[dict[str, Any]]):
 
 
 def _typed(value: Any) -> Any:
-    """Pictures as Image in [0, 1]; maps as Mask, copied, so that no caller can write into the cache."""
+    """Pictures as Image in [0, 1]; maps as Mask, copied, so that no caller can write into the
+    cache.
+    """
     from torchvision import tv_tensors  # here: slow to import, and only reading items needs it
 
     if isinstance(value, str):

@@ -40,14 +40,14 @@ def _png(metres: np.ndarray) -> bytes:
 
 
 def ebb_files(n: int) -> dict[str, bytes]:
-    """Return pair `n` of mini-EBB, path in the data set -> the file's bytes; the same every time."""
+    """Return pair `n` of mini-EBB, path -> the file's bytes; the same every time."""
     cv2.setNumThreads(1)
     sharp, bokeh, _ = outdoor_scene(EBB_SEED + n).pair(*EBB_SIZE)
     return {f"original/{n}.jpg": _jpeg(sharp), f"bokeh/{n}.jpg": _jpeg(bokeh)}
 
 
 def sun_files(n: int) -> dict[str, bytes]:
-    """Return frame `n` of mini-SUN, path in the data set -> the file's bytes; the same every time."""
+    """Return frame `n` of mini-SUN, path -> the file's bytes; the same every time."""
     cv2.setNumThreads(1)
     image, raw, filled = room_scene(SUN_SEED + n).sensed(*SUN_SIZE)
     frame = f"{SUN_SENSORS[n % len(SUN_SENSORS)]}/rooms/{n:04d}"
@@ -68,9 +68,9 @@ def make(
 ) -> None:
     """Write the mini sets below `root` with `jobs` processes; whatever is there is replaced.
 
-    `pairs` is how many training pairs mini-EBB gets; the first ones are always the same. About 0.5 s
-    a pair and 0.2 s a frame on one core. Raises DataError if `root` cannot be written, or for more
-    pairs than EBB!'s training split has numbers beside those of mini-check.
+    `pairs` is how many training pairs mini-EBB gets; the first ones are always the same. About
+    0.5 s a pair and 0.2 s a frame on one core. Raises DataError if `root` cannot be written, or for
+    more pairs than EBB!'s training split has numbers beside those of mini-check.
     """
     if not 1 <= pairs <= EBB_CHECK.start:
         raise DataError(f"{pairs} pairs: there are numbers for {EBB_CHECK.start}; ask for fewer")

@@ -79,7 +79,10 @@ class EBB(FileDataset):
         image, bokeh = read_picture(sharp), read_picture(blurred)
         check_same_size(sharp, image, blurred, bokeh)
         if self.size is not None:
-            image, bokeh = resize_picture(image, self.size), resize_picture(bokeh, self.truth_size)
+            image, bokeh = (
+                resize_picture(image, self.size),
+                resize_picture(bokeh, self.truth_size),
+            )
         return {"image": image, "bokeh": bokeh, "id": str(number)}
 
 

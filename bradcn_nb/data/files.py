@@ -41,7 +41,8 @@ def encode_depth(metres: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """The picture, not decoded yet; whatever fails inside becomes a DataError that names the file."""
+    """The picture, not decoded yet; whatever fails inside becomes a DataError that names the
+    file."""
     try:
         with Image.open(path) as picture:
             yield picture
@@ -63,7 +64,9 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def picture_size(path: Path) -> Size:
-    """(height, width) of a picture by its header, as it is stored; raises DataError as reading does."""
+    """(height, width) of a picture by its header, as it is stored; raises DataError as reading
+    does.
+    """
     with _opened(path) as picture:
         return picture.height, picture.width
 
@@ -72,11 +75,11 @@ def read_picture(path: Path, *, upright: bool = True) -> np.ndarray:
     """The picture as uint8 (H, W, 3) sRGB, turned upright as its EXIF orientation says.
 
     Grey becomes three equal channels, by its own profile if one is embedded; 16 bits are rounded to
-    8; CMYK is read by its profile; an alpha channel is dropped if all of it is opaque. The profile of
-    an RGB picture is not applied: no other training on EBB! does. With `upright=False` a picture that
-    asks to be turned is refused: a depth map beside it would not be.
-    Raises DataError, with the file's name and the remedy, for a file that is missing or damaged, for
-    transparency, CMYK without a profile, other kinds of pixels, and less than 16 pixels a side.
+    8; CMYK is read by its profile; an alpha channel is dropped if all of it is opaque. The profile
+    of an RGB picture is not applied: no other training on EBB! does. With `upright=False` a picture
+    that asks to be turned is refused: a depth map beside it would not be. Raises DataError, with
+    the file's name and the remedy, for a file that is missing or damaged, for transparency, CMYK
+    without a profile, other kinds of pixels, and less than 16 pixels a side.
     """
     with _opened(path) as picture:
         height, width = picture.height, picture.width

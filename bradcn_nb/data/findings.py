@@ -1,4 +1,5 @@
-"""What `data verify` says: defects by kind, each with its remedy, and the report of a whole folder."""
+"""What `data verify` says: defects by kind, each with its remedy, and the report of a whole
+folder."""
 
 import re
 from collections.abc import Iterable
@@ -6,16 +7,25 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 DEFECTS = {  # kind: what it is, and the remedy
-    "missing": ("files that are missing", "restore them from the download, or delete the rest of the item"),
-    "partner": ("pictures without their partner", "restore the partner, or delete the picture that is left"),
+    "missing": ("files that are missing", "restore them from the download, or delete the rest "
+    "of the item"),
+    "partner": ("pictures without their partner", "restore the partner, or delete the picture "
+    "that is left"),
     "duplicate": ("files too many", "delete all but one"),
-    "unreadable": ("files that cannot be decoded", "copy or download them again; they may be truncated"),
-    "refused": ("pictures of a kind that is not read", "restore the data set's own files, or convert them to 8-bit RGB"),
-    "size": ("sizes that do not agree", "restore both files; a program has resized or turned one of them"),
-    "bits": ("depth maps that are not 16-bit grey", "restore the data set's own PNGs; a program has rewritten them"),
-    "empty": ("depth maps without any depth", "delete these frames' folders; they cannot teach anything"),
-    "camera": ("frames without a sound intrinsics.txt", "restore the file, if you need the camera; training does not"),
-    "changed": ("files that are not what `data prepare` wrote", "run `data prepare` again; it mends what has changed"),
+    "unreadable": ("files that cannot be decoded", "copy or download them again; they may be "
+    "truncated"),
+    "refused": ("pictures of a kind that is not read", "restore the data set's own files, or "
+    "convert them to 8-bit RGB"),
+    "size": ("sizes that do not agree", "restore both files; a program has resized or turned "
+    "one of them"),
+    "bits": ("depth maps that are not 16-bit grey", "restore the data set's own PNGs; a "
+    "program has rewritten them"),
+    "empty": ("depth maps without any depth", "delete these frames' folders; they cannot teach "
+    "anything"),
+    "camera": ("frames without a sound intrinsics.txt", "restore the file, if you need the "
+    "camera; training does not"),
+    "changed": ("files that are not what `data prepare` wrote", "run `data prepare` again; it "
+    "mends what has changed"),
 }  # fmt: skip
 MANY, FEW = 50, 5  # files of one kind that the text names
 
@@ -58,7 +68,8 @@ class Report:
         return asdict(self) | {"can_train": self.can_train}
 
     def as_text(self, limit: int = MANY) -> str:
-        """The report for people; at most `limit` files of a kind that is fatal, few of the others."""
+        """The report for people; at most `limit` files of a kind that is fatal, few of the
+        others."""
         lines = [f"{self.root}", *(f"  {line}" for line in self.present)]
         if self.checked < self.items:
             lines.append(

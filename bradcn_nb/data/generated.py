@@ -12,8 +12,9 @@ from bradcn_nb.data.files import Size
 class Scenes(Dataset[dict[str, Any]]):
     """Generated pinhole views for stage 0: dict(image (3, H, W), depth (1, H, W) m, mask, id).
 
-    Item i of epoch e is the scene with the seed `first_seed + e * n + i`: every epoch is new. `size` = (h, w). `mask` is False where the depth is not finite (sky at infinity);
-    depth is 0 there.
+    Item i of epoch e is the scene with the seed `first_seed + e * n + i`: every epoch is new.
+    `size` = (h, w). `mask` is False where the depth is not finite (sky at infinity); depth is 0
+    there.
     """
 
     def __init__(self, n: int, first_seed: int, size: Size) -> None:

@@ -1,4 +1,5 @@
-"""EBB! with depth and error maps that were made beforehand, one row a pair (experiments, oracles)."""
+"""EBB! with depth and error maps that were made beforehand, one row a pair (experiments,
+oracles)."""
 
 import json
 from pathlib import Path

@@ -42,8 +42,8 @@ def each(
     * `remedy`: what the error says to do when a process is killed from outside.
 
     When the caller stops, by an exception or by closing the iterator, nothing new is begun. An
-    exception of `function` is raised here. When this process dies, the others end. Raises BradcnError
-    if one of them is killed.
+    exception of `function` is raised here. When this process dies, the others end. Raises
+    BradcnError if one of them is killed.
     """
     jobs = min(jobs or cores(), max(len(items), 1))
     with tqdm(total=len(items), desc=title, unit=unit, disable=not progress) as bar:

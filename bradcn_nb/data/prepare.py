@@ -1,11 +1,11 @@
 """Resized copies of EBB! and SUN RGB-D at the training size: `python -m bradcn_nb data prepare`.
 
-The copy has the layout and the encodings of the originals, so the same readers read it, and give what
-they would give from the originals at that size: depths and cameras exactly, pictures but for their
-compression. Pictures become JPEGs of quality 98 without colour subsampling. On six real EBB! pictures
-at 768x512 that is 48.2 to 50.8 dB beside the exact resize, at 228 kB; a PNG is exact at 589 kB, but takes
-nearly three times as long to decode, and `bench loading` asks for speed. The best nets end near 25 dB, where
-an error of 48 dB moves the PSNR by 0.02 dB (ledger: prepared-jpeg).
+The copy has the layout and the encodings of the originals, so the same readers read it, and give
+what they would give from the originals at that size: depths and cameras exactly, pictures but for
+their compression. Pictures become JPEGs of quality 98 without colour subsampling. On six real EBB!
+pictures at 768x512 that is 48.2 to 50.8 dB beside the exact resize, at 228 kB; a PNG is exact at
+589 kB, but takes nearly three times as long to decode, and `bench loading` asks for speed. The best
+nets end near 25 dB, where an error of 48 dB moves the PSNR by 0.02 dB (ledger: prepared-jpeg).
 """
 
 import json
@@ -81,12 +81,12 @@ def prepare(
 ) -> Outcome:
     """Write a copy of data set `name` ("ebb" or "sunrgbd") below `root` to `out` at `size` (h, w).
 
-    `kind`: the depth of SUN RGB-D that is copied. Only whole files are written, and an item enters the
-    manifest when all of its files are there; started again, items whose source and copy are unchanged
-    (size and time of the one, sha256 of the other) are kept. Before that `say` tells how large the copy
-    will be, by a sample. Bad items are left out and named in the outcome.
-    Raises DataError if the source holds nothing, `out` belongs to something else, or the disk is too
-    small or fails.
+    `kind`: the depth of SUN RGB-D that is copied. Only whole files are written, and an item enters
+    the manifest when all of its files are there; started again, items whose source and copy are
+    unchanged (size and time of the one, sha256 of the other) are kept. Before that `say` tells how
+    large the copy will be, by a sample. Bad items are left out and named in the outcome. Raises
+    DataError if the source holds nothing, `out` belongs to something else, or the disk is too small
+    or fails.
     """
     if root.resolve() == out.resolve():
         raise DataError(f"{out}: is the data set itself; name another folder")
@@ -127,14 +127,16 @@ def prepare(
         append(out, {"done": outcome.kept + outcome.made})
     except OSError as error:
         raise DataError(
-            f"{out}: cannot be written ({error.strerror}); free the disk or its rights, and run the "
+            f"{out}: cannot be written ({error.strerror}); free the disk or its rights, and "
+            "run the "
             "same command again: it goes on"
         ) from error
     return outcome
 
 
 def _ebb_sources(root: Path) -> dict[str, tuple[list[Path], ...]]:
-    """Id -> the files of one pair, normally one in each folder; raises DataError if there is none."""
+    """Id -> the files of one pair, normally one in each folder; raises DataError if there is
+    none."""
     folders = [numbered(root / folder) for folder in EBB_FOLDERS]
     known = {number for ids in EBB_SPLITS.values() for number in ids}
     numbers = sorted((folders[0].keys() | folders[1].keys()) & known)
@@ -168,7 +170,8 @@ def _ebb_item(size: Size, source: tuple[list[Path], ...]) -> tuple[list[Path], C
 def _sun_item(
     size: Size, kind: str, source: tuple[str, Path]
 ) -> tuple[list[Path], Callable[[], Files]]:
-    """The files of a frame, and what makes their copies; DataError if picture or depth is missing."""
+    """The files of a frame, and what makes their copies; DataError if picture or depth is
+    missing."""
     name, folder = source
     picture_path, depth_path = only_file(folder / "image"), only_file(folder / kind)
     camera_path = folder / INTRINSICS
@@ -211,7 +214,9 @@ def _renew(
     out: Path,
     task: tuple[str, Any, dict[str, Any] | None],
 ) -> tuple[dict[str, Any] | None, str, bool]:
-    """Make one item unless its `old` record holds; return its record or None, why not, whether made."""
+    """Make one item unless its `old` record holds; return its record or None, why not, whether
+    made.
+    """
     item, source, old = task
     files_before = old["files"] if old else {}
     try:
@@ -243,7 +248,8 @@ def _earlier(out: Path, head: dict[str, Any]) -> Prepared:
     for key, value in head.items():
         if before.head.get(key) != value:
             raise DataError(
-                f"{out}: was prepared with {key} = {before.head.get(key)}, not {value}; choose another "
+                f"{out}: was prepared with {key} = {before.head.get(key)}, not {value}; choose "
+                "another "
                 "folder, or delete this one"
             )
     return before
@@ -257,7 +263,8 @@ def _announce(
     jobs: int | None,
     say: Callable[[str], None],
 ) -> None:
-    """Say how large the copies of `planned` sources will be; DataError if the disk has less room."""
+    """Say how large the copies of `planned` sources will be; DataError if the disk has less
+    room."""
     if not planned:
         say(f"{out}: nothing new to make at {size[1]}x{size[0]}; what is there is checked")
         return
@@ -267,7 +274,8 @@ def _announce(
     there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     free = shutil.disk_usage(there).free
     say(
-        f"{out}: {len(planned)} items to make at {size[1]}x{size[0]}, about {amount(needed)} on the disk "
+        f"{out}: {len(planned)} items to make at {size[1]}x{size[0]}, about {amount(needed)} "
+        "on the disk "
         f"by a sample of {len(sizes)}; {amount(free)} are free"
     )
     if needed * MARGIN > free:

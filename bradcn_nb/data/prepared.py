@@ -1,9 +1,10 @@
 """What a prepared folder says of itself: one line of JSON for the whole, one for every frame.
 
-`data prepare` writes `prepared.jsonl` line by line as frames are done, so a run that is killed knows
-what it has. A line that was cut in the midst is left out; the last line of an item counts, and one
-without files takes the item back. {"begun": ...} opens every run, {"done": ...} as the last line of all
-says that all is there. Readers refuse a folder that is not done, and any other size than the prepared.
+`data prepare` writes `prepared.jsonl` line by line as frames are done, so a run that is killed
+knows what it has. A line that was cut in the midst is left out; the last line of an item counts,
+and one without files takes the item back. {"begun": ...} opens every run, {"done": ...} as the last
+line of all says that all is there. Readers refuse a folder that is not done, and any other size
+than the prepared.
 """
 
 import hashlib
@@ -24,9 +25,9 @@ FORMAT = 1  # raise it when folders prepared before can no longer be used
 class Prepared:
     """A manifest: its head, the record of every frame by id, and whether the work was finished.
 
-    head: format, set, size [h, w], kind (of SUN RGB-D's depth) and encoding. A record: "source", for
-    every file read its name, bytes and time of change in ns; "files", for every file written its path
-    relative to the folder, bytes and sha256.
+    head: format, set, size [h, w], kind (of SUN RGB-D's depth) and encoding. A record: "source",
+    for every file read its name, bytes and time of change in ns; "files", for every file written
+    its path relative to the folder, bytes and sha256.
     """
 
     head: dict[str, Any]
@@ -35,7 +36,8 @@ class Prepared:
 
 
 def read_prepared(root: Path) -> Prepared | None:
-    """The manifest of a prepared folder, or None if `root` is not one; DataError if it is damaged."""
+    """The manifest of a prepared folder, or None if `root` is not one; DataError if it is
+    damaged."""
     path = root / MANIFEST
     try:
         lines = path.read_text("utf-8").splitlines()

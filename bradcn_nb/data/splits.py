@@ -1,7 +1,7 @@
 """Which frames of SUN RGB-D train and which test: at random as the paper does, or by scene.
 
-A scene is what cannot stand on both sides without a leak. SUN RGB-D names no scenes, but its folders
-tell enough:
+A scene is what cannot stand on both sides without a leak. SUN RGB-D names no scenes, but its
+folders tell enough:
 
 * `xtion/sun3ddata/PLACE/VIDEO/FRAME`: a place, with all videos of it;
 * a day of recording in the name (`2014-06-24_16-14-07`, `2014_10_23-15_09_06`), of all sensors
@@ -42,31 +42,48 @@ def scene_of(name: str) -> str:
 
 
 def draw(
-    names: Sequence[str], counts: tuple[int, int], seed: int, scheme: str = "random"
+    names: Sequence[str],
+    counts: tuple[int, int],
+    seed: int,
+    scheme: str = "random",
 ) -> dict[str, list[str]]:
-    """Draw `counts` = (train, test) frames out of `names`; the same names and seed give the same draw.
+    """Draw `counts` = (train, test) frames out of `names`; the same names and
+    seed give the same draw.
 
-    "random" draws frame by frame, as Section IV-A does; a frame's place depends on its name and the
-    seed only. "scene" leaves NYUv2's frames out, draws whole scenes for testing, as many as leave
-    enough frames for training, and then the frames within each side: no scene is on both sides.
+    "random" draws frame by frame, as Section IV-A does; a frame's place
+    depends on its name and the seed only. "scene" leaves NYUv2's frames out,
+    draws whole scenes for testing, as many as leave enough frames for
+    training, and then the frames within each side: no scene is on both sides.
     Ledger: sun-leak. Raises DataError for an unknown scheme or too few frames.
     """
     if scheme not in SCHEMES:
-        raise DataError(f"SUN RGB-D has no split by {scheme!r}; use {' or '.join(SCHEMES)}")
+        known = " or ".join(SCHEMES)
+        raise DataError(f"SUN RGB-D has no split by {scheme!r}; use {known}")
+
+    def place(item: str) -> bytes:
+        return hashlib.sha256(f"{seed}/{item}".encode()).digest()
 
     def shuffled(items: Sequence[str]) -> list[str]:
-        return sorted(items, key=lambda item: hashlib.sha256(f"{seed}/{item}".encode()).digest())
+        return sorted(items, key=place)
 
     frames = shuffled(names)
     if scheme == "random":
         _enough("frames", len(frames), sum(counts), counts)
-        return {"train": frames[: counts[0]], "test": frames[counts[0] : sum(counts)]}
+        return {
+            "train": frames[: counts[0]],
+            "test": frames[counts[0] : sum(counts)],
+        }
     frames = [name for name in frames if not is_nyu(name)]
     _enough("frames outside of NYUv2", len(frames), sum(counts), counts)
     testing = _scenes_to_test(frames, counts[0], shuffled)
     test = [name for name in frames if scene_of(name) in testing]
     train = [name for name in frames if scene_of(name) not in testing]
-    _enough("frames in scenes that training can spare", len(test), counts[1], counts)
+    _enough(
+        "frames in scenes that training can spare",
+        len(test),
+        counts[1],
+        counts,
+    )
     return {"train": train[: counts[0]], "test": test[: counts[1]]}
 
 

@@ -32,12 +32,12 @@ class SUNRGBD(FileDataset):
 
     `root` holds `{kv1,kv2,realsense,xtion}/.../{image,depth,depth_bfx}/*`; `kind` names the depth
     folder ("depth_bfx" has its holes filled, "depth" is raw). `counts` = (train, test) frames are
-    drawn by `seed`, with `scheme` "random" from all of them, as Section IV-A does (6545 and 700), or
-    with "scene" so that no scene is on both sides and none of NYUv2's frames on any; the random draw
-    leaks (see `splits.draw`; ledger: sun-leak). `size` = (h, w) or None.
-    Beyond `clip_m` metres the depth is clipped; the depth net itself stops at 7.26 m, so labels of
-    far pixels have a floor (ledger: depth-floor). `mask` is False where depth is missing.
-    Raises DataError for a missing folder or file, too few frames, and damaged or empty depth.
+    drawn by `seed`, with `scheme` "random" from all of them, as Section IV-A does (6545 and 700),
+    or with "scene" so that no scene is on both sides and none of NYUv2's frames on any; the random
+    draw leaks (see `splits.draw`; ledger: sun-leak). `size` = (h, w) or None. Beyond `clip_m`
+    metres the depth is clipped; the depth net itself stops at 7.26 m, so labels of far pixels have
+    a floor (ledger: depth-floor). `mask` is False where depth is missing. Raises DataError for a
+    missing folder or file, too few frames, and damaged or empty depth.
     """
 
     def __init__(
@@ -80,8 +80,8 @@ class SUNRGBD(FileDataset):
         """The camera of item `index`, as it is read and not mirrored: float64 (3, 3), in pixels.
 
         x = K X / z is a pixel's centre, counted from 0 at the first one. It stands in the frame's
-        intrinsics.txt for the stored picture and is scaled to `size`. Raises DataError if the file is
-        missing or holds no camera.
+        intrinsics.txt for the stored picture and is scaled to `size`. Raises DataError if the file
+        is missing or holds no camera.
         """
         picture = self.frames[self.ids[index]][0]
         camera = read_intrinsics(picture.parent.parent / INTRINSICS)
@@ -166,7 +166,8 @@ def read_intrinsics(path: Path) -> np.ndarray:
 
 
 def scaled(camera: np.ndarray, old: Size, new: Size) -> np.ndarray:
-    """The matrix `camera` of a picture of `old` (height, width) for the same one resized to `new`."""
+    """The matrix `camera` of a picture of `old` (height, width) for the same one resized to
+    `new`."""
     y, x = new[0] / old[0], new[1] / old[1]
     # Resizing scales around the picture's corner, half a pixel before the first centre.
     resize = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])

@@ -24,9 +24,11 @@ Record = Mapping[str, Any]  # of a prepared folder's manifest; see `prepared`
 def verify_ebb(
     root: Path, report: Report, *, jobs: int | None = None, progress: bool = True
 ) -> None:
-    """Check every pair of EBB! below `root` and fill `report`, which keeps what an interruption left.
+    """Check every pair of EBB! below `root` and fill `report`, which keeps what an interruption
+    left.
 
-    Source: Section IV-A (4400 / 294). Raises DataError if the folder or its two subfolders are missing.
+    Source: Section IV-A (4400 / 294). Raises DataError if the folder or its two subfolders are
+    missing.
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder")
@@ -99,7 +101,8 @@ def short(path: Path, root: Path) -> str:
 
 
 def defect_of(error: DataError, path: Path, root: Path, fatal: bool = True) -> Defect:
-    """A file's error as a defect: its kind, and of its message what lies between name and remedy."""
+    """A file's error as a defect: its kind, and of its message what lies between name and
+    remedy."""
     reason = str(error).removeprefix(f"{path}: ").rpartition(";")[0]
     return Defect(error.kind, short(path, root), reason, fatal)
 
@@ -147,7 +150,8 @@ def vanished(prepared: Prepared | None, names: Iterable[str], report: Report) ->
 
 
 def record_of(prepared: Prepared | None, name: str) -> Record | None:
-    """What the manifest says of an item, {} if nothing; None for originals, which have no manifest."""
+    """What the manifest says of an item, {} if nothing; None for originals, which have no
+    manifest."""
     return None if prepared is None else prepared.records.get(name, {})
 
 

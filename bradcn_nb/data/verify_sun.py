@@ -113,7 +113,8 @@ def _splits(report: Report, names: list[str], counts: tuple[int, int], seed: int
             for split, ids in draw(names, counts, seed, "scene").items()
         }
         report.present.append(
-            f"split by scene ({asked}): {scenes['train']} scenes train, {scenes['test']} others test"
+            f"split by scene ({asked}): {scenes['train']} scenes train, {scenes['test']} "
+            "others test"
         )
     except DataError as error:
         report.present.append(f"no split by scene: {error}")
@@ -121,7 +122,9 @@ def _splits(report: Report, names: list[str], counts: tuple[int, int], seed: int
 
 @dataclass
 class _Facts:
-    """What one frame told: (height, width), defects, and by kind of depth a histogram and its holes."""
+    """What one frame told: (height, width), defects, and by kind of depth a histogram and its
+    holes.
+    """
 
     size: tuple[int, int] | None = None
     defects: list[Defect] = field(default_factory=list)

@@ -1,1 +1,3 @@
-"""Judging: metrics, intervals, the protocol on a test set and on folders of other people's pictures."""
+"""Judging: metrics, intervals, the protocol on a test set and on folders of other people's
+pictures.
+"""

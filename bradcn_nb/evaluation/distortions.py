@@ -1,4 +1,6 @@
-"""Ways to spoil a picture, each by one number, and all of them to the same PSNR: what metrics tell apart."""
+"""Ways to spoil a picture, each by one number, and all of them to the same PSNR: what metrics tell
+apart.
+"""
 
 from collections.abc import Callable
 
@@ -15,7 +17,9 @@ def _uint8(values: np.ndarray) -> Picture:
 
 
 def noise(picture: Picture, sigma: float) -> Picture:
-    """A uint8 (H, W, 3) picture with Gaussian noise of `sigma` grey levels; the same noise each time."""
+    """A uint8 (H, W, 3) picture with Gaussian noise of `sigma` grey levels; the same noise each
+    time.
+    """
     grain = np.random.default_rng(0).standard_normal(picture.shape)
     return _uint8(picture + sigma * grain)
 
@@ -28,7 +32,9 @@ def blur(picture: Picture, sigma: float) -> Picture:
 
 
 def shift(picture: Picture, pixels: float) -> Picture:
-    """A uint8 (H, W, 3) picture moved right by `pixels`, between pixels bilinear, its edge repeated."""
+    """A uint8 (H, W, 3) picture moved right by `pixels`, between pixels bilinear, its edge
+    repeated.
+    """
     move = np.array([[1, 0, pixels], [0, 1, 0]], np.float32)
     size = (picture.shape[1], picture.shape[0])
     values = picture.astype(np.float32)
@@ -36,13 +42,17 @@ def shift(picture: Picture, pixels: float) -> Picture:
 
 
 def contrast(picture: Picture, lost: float) -> Picture:
-    """A uint8 (H, W, 3) picture drawn towards its mean colour; `lost` is 0 for none, 1 for all of it."""
+    """A uint8 (H, W, 3) picture drawn towards its mean colour; `lost` is 0 for none, 1 for all of
+    it.
+    """
     mean = picture.mean((0, 1), dtype=np.float64)
     return _uint8(mean + (1 - lost) * (picture - mean))
 
 
 def jpeg(picture: Picture, lost: float) -> Picture:
-    """A uint8 (H, W, 3) picture after JPEG of quality 100 - `lost`; between two qualities their mixture."""
+    """A uint8 (H, W, 3) picture after JPEG of quality 100 - `lost`; between two qualities their
+    mixture.
+    """
     below = int(min(max(lost, 0), 98))
     part = min(max(lost, 0), 99) - below
     return _uint8((1 - part) * _coded(picture, 100 - below) + part * _coded(picture, 99 - below))
@@ -59,15 +69,19 @@ def blur_where(mask: np.ndarray) -> Callable[[Picture, float], Picture]:
 
 
 def to_psnr(
-    distort: Callable[[Picture, float], Picture], truth: Picture, target: float, most: float
+    distort: Callable[[Picture, float], Picture],
+    truth: Picture,
+    target: float,
+    most: float,
 ) -> tuple[Picture, float]:
-    """The distortion of `truth` whose PSNR is `target` dB, and its strength, between 0 and `most`.
+    """The distortion of `truth` whose PSNR is `target` dB, and its strength,
+    between 0 and `most`.
 
-    Found by halving: `distort` must get worse as its number grows. Raises ValueError if even `most`
-    is better than that.
+    Found by halving: `distort` must get worse as its number grows. Raises
+    ValueError if even `most` is better than that.
     """
     if psnr(truth, distort(truth, most)) > target:
-        raise ValueError(f"{target:.1f} dB is not reached at a strength of {most}")
+        raise ValueError(f"{target:.1f} dB is not reached at strength {most}")
     low, high = 0.0, most
     for _ in range(40):
         middle = (low + high) / 2

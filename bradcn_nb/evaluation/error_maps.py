@@ -1,12 +1,14 @@
-"""How good a predicted error is: by how much it is off, whether it ranks, whether it can be trusted.
+"""How good a predicted error is: by how much it is off, whether it ranks, whether it can be
+trusted.
 
-An error map says where a depth is wrong. Three questions, three kinds of answer: is the number right
-(mean absolute error, calibration curve); is at least the order right (rank correlation); and what
-is it good for (sparsification: throw away what it calls worst; is the rest better?).
+An error map says where a depth is wrong. Three questions, three kinds of answer: is the number
+right (mean absolute error, calibration curve); is at least the order right (rank correlation); and
+what is it good for (sparsification: throw away what it calls worst; is the rest better?).
 
 All functions take a predicted error, the true one, |Do - Dgt| of Eq. 2, both >= 0 in metres, and a
 mask, arrays or tensors of one shape. Pixels outside of the mask do not count; what is inside is
-pooled. They raise ValueError if the shapes differ, nothing is inside, or a value there is not finite.
+pooled. They raise ValueError if the shapes differ, nothing is inside, or a value there is not
+finite.
 """
 
 from typing import Any, NamedTuple
@@ -18,7 +20,8 @@ STEPS = 100  # parts of the pixels that sparsification removes one after the oth
 
 
 class Curve(NamedTuple):
-    """Mean predicted and mean true error, metres, of bins with about equally many pixels, rising."""
+    """Mean predicted and mean true error, metres, of bins with about equally many pixels,
+    rising."""
 
     predicted: np.ndarray
     true: np.ndarray
@@ -87,19 +90,23 @@ def miscalibration(curve: Curve) -> float:
 
 
 def sparsification(predicted: Any, true: Any, mask: Any) -> Sparsification:
-    """Remove more and more of the pixels that are called worst; how wrong are those that remain?
+    """Remove more and more of the pixels that are called worst; how wrong are
+    those that remain?
 
-    `ause` is the area under the sparsification error curve (Ilg et al. 2018), `aurg` the area of
-    random gain (Poggi et al. 2020); both in parts of the mean error, so that data sets compare.
-    Pixels with equal predictions share their mean error: a constant prediction equals random removal.
+    `ause` is the area under the sparsification error curve (Ilg et al. 2018),
+    `aurg` the area of random gain (Poggi et al. 2020); both in parts of the
+    mean error, so that data sets compare. Pixels with equal predictions share
+    their mean error: a constant prediction equals random removal.
     """
     predicted, true = _inside(predicted, true, mask)
     if true.max() == 0:
-        raise ValueError("the true error is 0 everywhere: there is nothing to remove")
+        raise ValueError("the true error is 0 everywhere: nothing to remove")
     _, group = np.unique(predicted, return_inverse=True)
-    shared = (np.bincount(group, true) / np.bincount(group))[group]  # of pixels with one prediction
+    # Pixels with one prediction share their mean.
+    shared = (np.bincount(group, true) / np.bincount(group))[group]
     removed = np.arange(STEPS) / STEPS
-    remaining = _means_of_rest(shared[np.argsort(predicted, kind="stable")], removed)
+    order = np.argsort(predicted, kind="stable")
+    remaining = _means_of_rest(shared[order], removed)
     oracle = _means_of_rest(np.sort(true), removed)
     return Sparsification(
         removed,
@@ -137,6 +144,7 @@ def _inside(predicted: Any, true: Any, mask: Any) -> tuple[np.ndarray, np.ndarra
 
 
 def _means_of_rest(rising: np.ndarray, removed: np.ndarray) -> np.ndarray:
-    """Means of the first 1 - `removed` of errors in the order of their call, over the mean of all."""
+    """Means of the first 1 - `removed` of errors in the order of their call, over the mean of
+    all."""
     kept = np.ceil((1 - removed) * rising.size).astype(int)
     return np.cumsum(rising)[kept - 1] / kept / rising.mean()

@@ -1,4 +1,5 @@
-"""The two ends of judging folders: which files belong together, and what one pair of them is worth."""
+"""The two ends of judging folders: which files belong together, and what one pair of them is
+worth."""
 
 import json
 import os
@@ -59,7 +60,9 @@ def find_truths(folder: Path) -> dict[str, Path]:
 
 
 class ScoreCache:
-    """Measured values in a file of JSON lines, one a value, appended at once; damaged lines are skipped."""
+    """Measured values in a file of JSON lines, one a value, appended at once; damaged lines are
+    skipped.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path

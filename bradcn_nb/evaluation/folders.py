@@ -1,4 +1,5 @@
-"""Judging folders of pictures: any method's output against the truth, resumable, every problem named.
+"""Judging folders of pictures: any method's output against the truth, resumable, every problem
+named.
 
 A measured value is kept in a cache under the hashes of both files and the words that describe the
 metric. So a stopped run goes on where it was, and a changed file is measured again.
@@ -71,9 +72,10 @@ def score(
 
     8 and 16 bits, any EXIF orientation; a prediction of another size is brought to its truth's by
     `val294`. A truth of 16 bits is rounded to 8. `workers` processes share the work (None: one a
-    core, one alone beside a GPU); LPIPS runs on `device`; values already in `cache` are not measured again. `strict` turns every problem into a DataError.
-    Raises DataError as the finders do and if no pair is left, WeightsError without LPIPS weights,
-    RunError if a process dies, KeyboardInterrupt with what was kept.
+    core, one alone beside a GPU); LPIPS runs on `device`; values already in `cache` are not
+    measured again. `strict` turns every problem into a DataError. Raises DataError as the finders
+    do and if no pair is left, WeightsError without LPIPS weights, RunError if a process dies,
+    KeyboardInterrupt with what was kept.
     """
     truths, (predictions, ignored) = find_truths(Path(truth)), find_pictures(Path(pred))
     scores = Scores(
@@ -123,7 +125,8 @@ def score(
 
 
 def summarise(scores: Scores, protocol: Protocol, seed: int = 0) -> dict[str, Any]:
-    """Plain JSON of a folder's scores: means with 95 % intervals, problems, every picture's values."""
+    """Plain JSON of a folder's scores: means with 95 % intervals, problems, every picture's
+    values."""
     means = {}
     for metric in protocol.metrics:
         values = [values[metric] for values in scores.images.values()]
@@ -134,8 +137,8 @@ def summarise(scores: Scores, protocol: Protocol, seed: int = 0) -> dict[str, An
 def compare(a: Scores, b: Scores, protocol: Protocol, seed: int = 0) -> dict[str, Any]:
     """Plain JSON of the paired differences a - b over the pictures that both have.
 
-    Per metric the mean difference with its bootstrap 95 % interval, and for how many pictures `a` is
-    the better one. Raises DataError if they share no picture.
+    Per metric the mean difference with its bootstrap 95 % interval, and for how many pictures `a`
+    is the better one. Raises DataError if they share no picture.
     """
     shared = [stem for stem in a.images if stem in b.images]
     if not shared:

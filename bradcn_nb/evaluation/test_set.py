@@ -51,14 +51,13 @@ def evaluate(
     of `input` (the picture itself), `input_half` (the picture through the same resizing, no net)
     and, of a BRADCN, `render_only` (the same weights with the depth and error branches off).
     `differences` holds, per metric and reference, the mean of model minus reference with its paired
-    bootstrap 95 % interval (`low`, `high`), drawn with `seed`. `images=True` adds the values of every
-    picture. PSNR above 100 dB counts as 100 (identical pictures have infinity). `intervals` holds the
-    model's means again with the bootstrap interval of the mean. `lpips=True` adds LPIPS v0.1 with
-    AlexNet to all of this; where its weights are missing, `lpips_missing` says why instead.
-    `shrink`: see `predict`.
-    Source: Sections IV-C, IV-F; BRViT and DMSHN. Raises DataError if the data set is not at its
-    native size or a picture is damaged, SizeError if `train_size` does not suit the model or a
-    picture is below 7 pixels, BradcnError if the model gives NaN.
+    bootstrap 95 % interval (`low`, `high`), drawn with `seed`. `images=True` adds the values of
+    every picture. PSNR above 100 dB counts as 100 (identical pictures have infinity). `intervals`
+    holds the model's means again with the bootstrap interval of the mean. `lpips=True` adds LPIPS
+    v0.1 with AlexNet to all of this; where its weights are missing, `lpips_missing` says why
+    instead. `shrink`: see `predict`. Source: Sections IV-C, IV-F; BRViT and DMSHN. Raises DataError
+    if the data set is not at its native size or a picture is damaged, SizeError if `train_size`
+    does not suit the model or a picture is below 7 pixels, BradcnError if the model gives NaN.
     """
     if dataset.size is not None:
         raise DataError(f"{dataset.root}: judge at the native size; open the data set without size")

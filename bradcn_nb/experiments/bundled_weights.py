@@ -1,7 +1,9 @@
 """What the book keeps of a training: its weights, the logs of its stages and a few sample strips.
 
-`python -m bradcn_nb experiments bundled-weights` writes `bradcn-mini.safetensors`, `depth-mini.safetensors` (stage 0's), `logs/STAGE.csv.gz` and `samples/STAGE-epoch-NNN.jpg` below data/weights.
-The weights are kept as 16-bit floats: half the bytes, and a picture changes by less than 1/255.
+`python -m bradcn_nb experiments bundled-weights` writes `bradcn-mini.safetensors`,
+`depth-mini.safetensors` (stage 0's), `logs/STAGE.csv.gz` and `samples/STAGE-epoch-NNN.jpg` below
+data/weights. The weights are kept as 16-bit floats: half the bytes, and a picture changes by less
+than 1/255.
 """
 
 import gzip
@@ -19,7 +21,8 @@ JPEG_QUALITY = 75  # a strip of four pictures is then some 75 kB
 
 
 def kept_epochs(epochs: int) -> list[int]:
-    """Return the epochs (from 1) whose strips are kept: close together at first, then wider apart."""
+    """Return the epochs (from 1) whose strips are kept: close together at first, then wider
+    apart."""
     return sorted({1, 2, epochs // 3, epochs} & {*range(1, epochs + 1)})
 
 
@@ -49,7 +52,8 @@ def bundle(run_dir: Path, out_dir: Path, stages: tuple[Stage, ...]) -> list[Path
 
 
 def keep_weights(preset: Preset, run_dir: Path, out_dir: Path) -> list[Path]:
-    """Copy a run's BRADCN and stage 0's depth net, with their metadata, as 16-bit floats; return the files.
+    """Copy a run's BRADCN and stage 0's depth net, with their metadata, as 16-bit floats; return
+    the files.
 
     Raises WeightsError when the run has no finished weights of this preset.
     """
@@ -76,7 +80,8 @@ def _read(path: Path) -> bytes:
 def bundle_run(run_dir: Path, out_dir: Path) -> Path:
     """Copy what the book keeps of a finished training of `mini` from `run_dir`; return `out_dir`.
 
-    Raises RunError naming the first file that is missing, WeightsError for weights of another preset.
+    Raises RunError naming the first file that is missing, WeightsError for weights of another
+    preset.
     """
     mini = preset("mini")
     keep_weights(mini, run_dir, out_dir)

@@ -21,9 +21,9 @@ ROUNDS = 15
 def cost(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
     """Per method: `parameters` (all, frozen ones included), `gmacs` and `ms` of one picture.
 
-    At mini's training size, on one thread, all methods in turns; `ms` is the median, and `ratio` the
-    median over the rounds of the time over BRADCN's in the same round. Weights do not matter here:
-    the baselines' are random. The lens renderer's loops are no products, so `gmacs` of
+    At mini's training size, on one thread, all methods in turns; `ms` is the median, and `ratio`
+    the median over the rounds of the time over BRADCN's in the same round. Weights do not matter
+    here: the baselines' are random. The lens renderer's loops are no products, so `gmacs` of
     "classical" is its depth net's.
     """
     threads = torch.get_num_threads()

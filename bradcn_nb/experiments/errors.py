@@ -1,14 +1,14 @@
-"""How good is ADCN's error map itself: where it was taught, and elsewhere? The paper shows no number of it.
+"""How good is ADCN's error map, where it was taught and elsewhere? The paper shows no number.
 
 Three sets, each with the label of Eq. 2 for every pixel:
 
     rooms            mini-SUN's test frames: home of both nets
-    outdoor          mini-EBB's test pairs: home of the depth net, unknown to the ADCN, as in stage 2
-    outdoor-taught   the same pairs: unknown to the depth net of `rooms`, home of the ADCN taught there
+    outdoor          mini-EBB's test pairs: home of the depth net, not of the ADCN, as in stage 2
+    outdoor-taught   the same pairs: unknown to the depth net of `rooms`, home of its ADCN
 
-Outdoors three pixels of ten are farther than any depth net of ours can say, and their truth is cut to that
-reach. Nets that say "far" are right there by rule. So both outdoor sets, and the corrections, come a second
-time without these pixels, as `...-within-reach`.
+Outdoors three pixels of ten are farther than any depth net of ours can say, and their truth is cut
+to that reach. Nets that say "far" are right there by rule. So both outdoor sets, and the
+corrections, come a second time without these pixels, as `...-within-reach`.
 """
 
 import argparse
@@ -40,8 +40,8 @@ MARGIN_M = 0.01  # below the reach, because maps have 16 bits
 class Labelled:
     """Predicted depth, predicted error and true error of pictures, all (n, h, w) in metres.
 
-    `taught`: the mean and the median of the true errors that ADCN has learned from. An L1 loss learns
-    medians, and mean errors are what calibration asks for, so either is a rival.
+    `taught`: the mean and the median of the true errors that ADCN has learned from. An L1 loss
+    learns medians, and mean errors are what calibration asks for, so either is a rival.
     """
 
     depth: np.ndarray
@@ -110,8 +110,8 @@ def constants(error: np.ndarray) -> tuple[float, float]:
 def told(some: Labelled, progress: bool) -> dict[str, Any]:
     """Return a set's numbers with intervals, and its curves, for JSON.
 
-    Of the depth as a predictor of its own error the order alone means anything: metres of distance are
-    not metres of error.
+    Of the depth as a predictor of its own error the order alone means anything: metres of distance
+    are not metres of error.
     """
     predictors = some.predictors()
     measures, differences = judged(predictors, some.true, some.mask, "adcn", progress)
@@ -136,10 +136,10 @@ def told(some: Labelled, progress: bool) -> dict[str, Any]:
 def corrections(maps: Path, mask: np.ndarray) -> dict[str, Any]:
     """Return the mean absolute error of depth in m and 1/m, before and after a signed De is added.
 
-    `rooms`: Do of the depth net that knows rooms. `corrected`: + the signed ADCN's De. Its controls:
-    `shifted`, + the mean of what it was taught; `shuffled`, + De of another picture. `predicted`: Do of
-    the bundled depth net, which knows outdoor scenes. Means inside of `mask` per picture, then over the
-    pictures, as the intervals.
+    `rooms`: Do of the depth net that knows rooms. `corrected`: + the signed ADCN's De. Its
+    controls: `shifted`, + the mean of what it was taught; `shuffled`, + De of another picture.
+    `predicted`: Do of the bundled depth net, which knows outdoor scenes. Means inside of `mask` per
+    picture, then over the pictures, as the intervals.
     """
     true, rooms = stack(maps, "true"), stack(maps, "rooms")
     taught = stack(maps, "true", "train") - stack(maps, "rooms", "train")
@@ -177,8 +177,8 @@ def corrections(maps: Path, mask: np.ndarray) -> dict[str, Any]:
 def errors(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
     """Judge error maps on the three sets of this module, and what a signed one makes of the depth.
 
-    Measures of `calibration.quality` in metres and parts, pixels pooled, 95 % intervals over pictures.
-    Raises DataError, with the remedy, where `options.runs` holds no maps.
+    Measures of `calibration.quality` in metres and parts, pixels pooled, 95 % intervals over
+    pictures. Raises DataError, with the remedy, where `options.runs` holds no maps.
     """
     _, maps = check_data(options.runs / "data")
     progress = not options.quiet

@@ -1,7 +1,9 @@
-"""Depth and error maps of every pair of mini-EBB, predicted and true, for trainings that are given them.
+"""Depth and error maps of every pair of mini-EBB, predicted and true, for trainings that are given
+them.
 
-Real EBB! has no true depth; the generated scenes do. With the nets frozen their maps never change, so
-they are computed once, which also makes a training step of the Render Net alone three times faster.
+Real EBB! has no true depth; the generated scenes do. With the nets frozen their maps never change,
+so they are computed once, which also makes a training step of the Render Net alone three times
+faster.
 """
 
 import json
@@ -35,7 +37,8 @@ SHUFFLE_SEED = 0
 
 
 def true_depth(number: int, reach: float) -> np.ndarray:
-    """Return the depth of pair `number`'s picture, (h, w) of mini-EBB in metres, at most `reach`."""
+    """Return the depth of pair `number`'s picture, (h, w) of mini-EBB in metres, at most
+    `reach`."""
     cv2.setNumThreads(1)
     layers = outdoor_scene(EBB_SEED + number).layers(*EBB_SIZE, margin=0.14)  # as `Scene.pair`
     return np.minimum(pinhole_depth(layers, *EBB_SIZE), reach).astype(np.float32)
@@ -44,12 +47,13 @@ def true_depth(number: int, reach: float) -> np.ndarray:
 def make_maps(ebb: Path, out: Path, jobs: int = 2, progress: bool = True) -> Path:
     """Write the maps of all pairs of a mini-EBB below `ebb` to `out`/NAME.npy; return `out`.
 
-    `predicted`: Do of stage 0's depth net. `adcn`: De as ADCN predicts it. `true`: the scene's depth,
-    as far as the depth net can reach. `error`: |predicted - true| (Eq. 2). `signed`: true - predicted.
-    `dioptre`: |1 / predicted - 1 / true| in 1/m, in which blur is linear. `shuffled`: the `adcn` of
-    another picture of the same split. `constant`: the mean of `adcn` over the training pairs,
-    everywhere. All (pairs, h, w), float16, metres but for `dioptre`, at mini's training size.
-    Finished maps of the same weights and pairs are kept. Raises DataError for a folder without pairs.
+    `predicted`: Do of stage 0's depth net. `adcn`: De as ADCN predicts it. `true`: the scene's
+    depth, as far as the depth net can reach. `error`: |predicted - true| (Eq. 2). `signed`: true -
+    predicted. `dioptre`: |1 / predicted - 1 / true| in 1/m, in which blur is linear. `shuffled`:
+    the `adcn` of another picture of the same split. `constant`: the mean of `adcn` over the
+    training pairs, everywhere. All (pairs, h, w), float16, metres but for `dioptre`, at mini's
+    training size. Finished maps of the same weights and pairs are kept. Raises DataError for a
+    folder without pairs.
     """
     size = preset("mini").data.train_size
     splits = splits_of(ebb)
@@ -113,7 +117,8 @@ def write_maps(
 
 
 def derangement(train: int, pairs: int) -> np.ndarray:
-    """Return for each pair another one of its split: rows 0..train-1 and train..pairs-1, (pairs,)."""
+    """Return for each pair another one of its split: rows 0..train-1 and train..pairs-1,
+    (pairs,)."""
     rng, rows = np.random.default_rng(SHUFFLE_SEED), np.empty(pairs, int)
     for part in (np.arange(train), np.arange(train, pairs)):
         order = rng.permutation(part)

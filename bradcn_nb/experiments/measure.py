@@ -58,7 +58,8 @@ def _sharpness(picture: np.ndarray, where: np.ndarray) -> float:
 
 
 def full_size(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
-    """Bring the net's 96x64 result to 1536x1024 in two ways; compare with the lens renderer's truth.
+    """Bring the net's 96x64 result to 1536x1024 in two ways; compare with the lens renderer's
+    truth.
 
     Per way, over the scenes: PSNR (dB) of the whole picture and of what is in focus, and the
     sharpness of what is in focus relative to the photograph's (1 is as sharp).
@@ -89,7 +90,8 @@ def full_size(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _nearest_map(target: torch.Tensor, stride: int) -> torch.Tensor:
-    """Return what comes closest to a picture (1, 3, H, W) among bilinear enlargements by `stride`."""
+    """Return what comes closest to a picture (1, 3, H, W) among bilinear enlargements by
+    `stride`."""
     coarse = F.avg_pool2d(target, stride).requires_grad_(True)
     optimizer = torch.optim.Adam([coarse], lr=0.02)
     for _ in range(60):
@@ -104,7 +106,8 @@ def skip(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
     """Best PSNR (dB) of a net whose finest map has half the size, per kind of input-to-output skip.
 
     An oracle draws the map at 96x64. `none`: the map alone; `add`: input + map; `blend`: per pixel
-    the better of the input and its smooth copy + map, as `RenderNet` does it (ledger id "mini-skip").
+    the better of the input and its smooth copy + map, as `RenderNet` does it (ledger id
+    "mini-skip").
     """
     chosen, net = preset("mini"), model.render_net
     test = EBB(data_root() / "mini-ebb", "test", chosen.data.train_size)

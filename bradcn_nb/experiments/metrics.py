@@ -60,7 +60,9 @@ SHRINKS = (1, 2, 4, 8)
 
 
 def chapter_pair() -> tuple[Picture, Picture, np.ndarray]:
-    """Return chapter 12's scene: sharp and bokeh, uint8 (H, W, 3), and what is in focus, bool (H, W)."""
+    """Return chapter 12's scene: sharp and bokeh, uint8 (H, W, 3), and what is in focus, bool (H,
+    W).
+    """
     scene = outdoor_scene(EBB_SEED + PAIR)
     sharp, bokeh, depth = scene.pair(*SIZE)
     focus = coc_diameter(depth, scene.focus_m, scene.camera) * SIZE[0] < SHARP_PX

@@ -1,16 +1,20 @@
-"""A real photograph as a test that nobody trains on: each method beside a render from measured depth.
+"""A real photograph as a test that nobody trains on: each method beside a render from measured
+depth.
 
-Everything that is small goes through the protocol val294: 96x64 pixels in, bilinear to the photograph's
-size. From 96 to 741 pixels that costs more than methods differ by. So the reference itself goes that way, too,
-as the best that is possible, and all is judged a second time at mini-EBB's 192x128.
+Everything that is small goes through the protocol val294: 96x64 pixels in, bilinear to the
+photograph's size. From 96 to 741 pixels that costs more than methods differ by. So the reference
+itself goes that way, too, as the best that is possible, and all is judged a second time at
+mini-EBB's 192x128.
 
-The nets choose their aperture as well as their focus, and have learned them from subjects that are nearer than
-the motorcycle. So references with wider apertures tell how far a low number is the amount of blur alone.
+The nets choose their aperture as well as their focus, and have learned them from subjects that are
+nearer than the motorcycle. So references with wider apertures tell how far a low number is the
+amount of blur alone.
 
-The photograph, scikit-image's `stereo_motorcycle`, comes with measured depth, and none of its pixels hangs
-in a generated scene. Without a camera that took both pictures, the lens renderer's bokeh from measured depth
-is as near to a truth as one gets. It is one photograph: it can show that something fails, and cannot rank
-methods. Source: Scharstein et al. (2014), Middlebury stereo benchmark, "Motorcycle".
+The photograph, scikit-image's `stereo_motorcycle`, comes with measured depth, and none of its
+pixels hangs in a generated scene. Without a camera that took both pictures, the lens renderer's
+bokeh from measured depth is as near to a truth as one gets. It is one photograph: it can show that
+something fails, and cannot rank methods. Source: Scharstein et al. (2014), Middlebury stereo
+benchmark, "Motorcycle".
 """
 
 import argparse
@@ -90,8 +94,8 @@ def reference_render(
 ) -> np.ndarray:
     """Return the lens renderer's bokeh (H, W, 3) from the measured depth.
 
-    `focus` (x, y) in pixels and `aperture` as in `render_lens`. Unknown pixels are as far as the nearest
-    known one.
+    `focus` (x, y) in pixels and `aperture` as in `render_lens`. Unknown pixels are as far as the
+    nearest known one.
     """
     return render_lens(photo.image, fill_unknown(photo.depth, ~photo.known), focus, aperture)
 
@@ -99,9 +103,10 @@ def reference_render(
 def depth_errors(predicted: np.ndarray, truth: np.ndarray, known: np.ndarray) -> DepthErrors:
     """Compare predicted with true depth, (H, W) in metres, where `known` (bool) says so.
 
-    The alignment is the least-squares fit of inverse depths: of a single picture, scale and shift are what
-    a net can least know. Source: Ranftl et al. (2022), MiDaS. Raises SizeError when shapes differ,
-    DataError when fewer than two pixels are known or a depth there is not positive and finite.
+    The alignment is the least-squares fit of inverse depths: of a single picture, scale and shift
+    are what a net can least know. Source: Ranftl et al. (2022), MiDaS. Raises SizeError when shapes
+    differ, DataError when fewer than two pixels are known or a depth there is not positive and
+    finite.
     """
     if not predicted.shape == truth.shape == known.shape:
         raise SizeError(
@@ -138,7 +143,9 @@ PICTURE = {
 
 
 class Drawn(NamedTuple):
-    """One method's picture, uint8 at the photograph's size; `seed` of its training, None if untrained."""
+    """One method's picture, uint8 at the photograph's size; `seed` of its training, None if
+    untrained.
+    """
 
     method: str
     title: str
@@ -201,8 +208,8 @@ def table(
 ) -> dict[str, Any]:
     """Return per method its title, its seeds, the means over them, and the values of each seed.
 
-    PSNR (dB), SSIM and LPIPS against the first reference at its own size, and as `small_*` after both
-    were brought to 192x128; there also the mean PSNR against every reference.
+    PSNR (dB), SSIM and LPIPS against the first reference at its own size, and as `small_*` after
+    both were brought to 192x128; there also the mean PSNR against every reference.
     """
     protocol, rows = Protocol(), {}
     shrunk = [resize_picture(reference, EBB_SIZE) for reference in references]
@@ -224,7 +231,9 @@ def table(
 
 
 def pictures(found: list[Drawn], references: list[np.ndarray]) -> Figure:
-    """Return the titled pictures of those methods of `PICTURE` that are there, each of its first seed."""
+    """Return the titled pictures of those methods of `PICTURE` that are there, each of its first
+    seed.
+    """
     first = {one.method: one.picture for one in reversed(found)}
     first |= {f"f/{a:g}": picture for a, picture in zip(APERTURES, references, strict=True)}
     names = [name for name in PICTURE if name in first]
@@ -234,9 +243,9 @@ def pictures(found: list[Drawn], references: list[np.ndarray]) -> Figure:
 def on_motorcycle(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
     """Judge every method on the photograph; those that train, with the nets below `options.runs`.
 
-    Focus (m) is what `default_focus` finds in the measured depth for the reference, and in the predicted
-    one for the lens; the nets choose their own. Writes motorcycle.jpg beside the result. Raises
-    WeightsError without LPIPS's weights, DataError without trained nets.
+    Focus (m) is what `default_focus` finds in the measured depth for the reference, and in the
+    predicted one for the lens; the nets choose their own. Writes motorcycle.jpg beside the result.
+    Raises WeightsError without LPIPS's weights, DataError without trained nets.
     """
     lpips_net("alex")
     tables = ((TABLE1, TABLE1.titles), (TABLE2, TABLE2_ARMS))

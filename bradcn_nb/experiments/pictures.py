@@ -1,7 +1,7 @@
 """What Table I's nets draw: three test pictures that a rule chose, not we.
 
-The rule: sort the test pictures by BRADCN minus BRViT in PSNR, the mean over the table's seeds, and take
-the first, the middle one and the last.
+The rule: sort the test pictures by BRADCN minus BRViT in PSNR, the mean over the table's seeds, and
+take the first, the middle one and the last.
 """
 
 import argparse
@@ -49,11 +49,12 @@ def chosen_pairs(records: dict[str, Any]) -> list[int]:
 
 @torch.inference_mode()
 def table1_pictures(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
-    """Draw the chosen pairs with the nets of seed 0 below `options.runs`; write table1-pictures.jpg.
+    """Draw the chosen pairs with the nets of seed 0 below `options.runs`; write
+    table1-pictures.jpg.
 
-    Returns the pairs' numbers, each method's PSNR (dB) on them by val294, and the mean PSNR of one net's
-    picture against another's (None with fewer than two). Raises DataError where the table has no records,
-    or `options.runs` no nets.
+    Returns the pairs' numbers, each method's PSNR (dB) on them by val294, and the mean PSNR of one
+    net's picture against another's (None with fewer than two). Raises DataError where the table has
+    no records, or `options.runs` no nets.
     """
     numbers, test = chosen_pairs(TABLE1.kept()), EBB(data_root() / "mini-ebb", "test")
     items = [test.read(index) for index, pair in enumerate(test.pairs) if pair[0] in numbers]

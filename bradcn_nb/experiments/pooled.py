@@ -1,8 +1,8 @@
 """Quality of a predicted error with a 95 % interval: pixels pooled, pictures drawn anew.
 
-A picture's pixels share their light and their walls, so pictures are what a bootstrap has to draw. The
-measures sort all pixels, and sorting them again for each draw would take minutes. Here they are sorted
-once; a draw is only a weight per pixel, how often its picture was drawn.
+A picture's pixels share their light and their walls, so pictures are what a bootstrap has to draw.
+The measures sort all pixels, and sorting them again for each draw would take minutes. Here they are
+sorted once; a draw is only a weight per pixel, how often its picture was drawn.
 """
 
 from collections.abc import Mapping
@@ -91,8 +91,8 @@ def judged(
 ) -> tuple[dict[str, Told], dict[str, Told]]:
     """Return each predictor's measures, and those of `against` minus those of each other, paired.
 
-    All arrays (n, h, w). Every number has its value on all pictures and the ends of the 95 % interval
-    over `DRAWS` draws of pictures, which are the same for all predictors.
+    All arrays (n, h, w). Every number has its value on all pictures and the ends of the 95 %
+    interval over `DRAWS` draws of pictures, which are the same for all predictors.
     """
     rng, pictures = np.random.default_rng(0), len(mask)
     draws = rng.multinomial(pictures, np.full(pictures, 1 / pictures), DRAWS)
@@ -127,7 +127,8 @@ def _starts(rising: np.ndarray) -> np.ndarray:
 
 
 def _middle_ranks(weight: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Rank of each pixel from 1 on; pixels of one group, repeated ones too, share the middle one."""
+    """Rank of each pixel from 1 on; pixels of one group, repeated ones too, share the middle
+    one."""
     in_group = np.add.reduceat(weight, groups)
     ranks = np.cumsum(in_group) - (in_group - 1) / 2
     return np.repeat(ranks, np.diff(groups, append=len(weight)))

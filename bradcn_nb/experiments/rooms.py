@@ -1,9 +1,11 @@
-"""A depth net that has only seen rooms, and two ADCNs that learned its errors outdoors, where it is used.
+"""A depth net that has only seen rooms, and two ADCNs that learned its errors outdoors, where it is
+used.
 
-The bundled depth net has learned from the very kind of scene that it is judged on; what it still gets
-wrong there, no net can foresee from the same picture. The paper's depth net comes from elsewhere. So
-does this one: stage 0 on mini-SUN's rooms. Both ADCNs learn from the training pairs' true depth: the
-paper's (absolute error, from the picture alone) and the signed one (ledger id "signed-error").
+The bundled depth net has learned from the very kind of scene that it is judged on; what it still
+gets wrong there, no net can foresee from the same picture. The paper's depth net comes from
+elsewhere. So does this one: stage 0 on mini-SUN's rooms. Both ADCNs learn from the training pairs'
+true depth: the paper's (absolute error, from the picture alone) and the signed one (ledger id
+"signed-error").
 """
 
 import argparse
@@ -49,7 +51,8 @@ def rooms_preset(kind: str) -> Preset:
 
 
 def make_room_maps(data: Path, runs: Path, progress: bool = True) -> Path:
-    """Train the nets in `runs` (about 8 minutes of one core), write their maps to `data`/maps; return it.
+    """Train the nets in `runs` (about 8 minutes of one core), write their maps to `data`/maps;
+    return it.
 
     `rooms`: Do of the depth net that knows rooms. `rooms-absolute`, `rooms-signed`: De as each ADCN
     predicts it. `rooms-shuffled`: the `rooms-signed` of another picture of the same split. As

@@ -42,7 +42,8 @@ class Task:
 
     @property
     def digest(self) -> str:
-        """What the training depends on, as 16 hexadecimal digits; another one is another training."""
+        """What the training depends on, as 16 hexadecimal digits; another one is another
+        training."""
         about = [said(self.preset), weights_hash(weights_path("depth"))]
         about += [weights_hash(weights_path()), len(EBB(self.ebb, "train"))]
         given = {name for stage in self.preset.stages for name in stage.given if name}
@@ -70,7 +71,8 @@ def said(settings: Any) -> Any:
 def init_files(folder: Path) -> dict[str, Path]:
     """Return the weights that every arm starts from: stage 0's depth net and stage 1's ADCN.
 
-    ADCN is taken out of the bundled BRADCN, where stage 2 left it as it was, and written to `folder`.
+    ADCN is taken out of the bundled BRADCN, where stage 2 left it as it was, and written to
+    `folder`.
     """
     file = folder / "adcn.safetensors"
     if not file.is_file():
@@ -159,8 +161,9 @@ def run_all(
 ) -> Iterator[dict[str, Any]]:
     """Yield the record of every task that `kept` ("ARM/SEED": record) has not got, as they finish.
 
-    `jobs` processes of one thread each. A finished run leaves its record in its folder, too, so that
-    nothing is trained twice even if the caller is killed; an interrupted one goes on next time.
+    `jobs` processes of one thread each. A finished run leaves its record in its folder, too, so
+    that nothing is trained twice even if the caller is killed; an interrupted one goes on next
+    time.
     """
     waiting = []
     for task in tasks:
@@ -196,7 +199,9 @@ def _own_record(task: Task) -> dict[str, Any] | None:
 
 
 def check_data(data: Path) -> tuple[Path, Path]:
-    """Return the pairs and the maps below `data`; raises DataError naming the command that makes them."""
+    """Return the pairs and the maps below `data`; raises DataError naming the command that makes
+    them.
+    """
     ebb, maps = data / "mini-ebb", data / "maps"
     for path, command in (
         (ebb, "make runs/data/.made"),

@@ -1,8 +1,9 @@
 """Table I at mini's size: BRADCN beside the methods that the paper compares it with.
 
-Every net that learns sees the same pictures for the same number of steps, with as many weights to train
-as BRADCN to within 20 % (ledger id "baseline-widths"); DBSI's depth net is fine-tuned as BRADCN's. What ends in "-skip" mixes its input in as mini
-BRADCN does (ledger id "baseline-skip"): without it, a comparison would mostly measure that.
+Every net that learns sees the same pictures for the same number of steps, with as many weights to
+train as BRADCN to within 20 % (ledger id "baseline-widths"); DBSI's depth net is fine-tuned as
+BRADCN's. What ends in "-skip" mixes its input in as mini BRADCN does (ledger id "baseline-skip"):
+without it, a comparison would mostly measure that.
 """
 
 from bradcn_nb.experiments import table2

@@ -1,14 +1,14 @@
 """Table II at mini's size, and the oracles that the paper lacks: what do depth and its error bring?
 
-Every arm trains the same Render Net from the same start, for the same steps, on the same pictures; arms
-differ in the maps that enter Eq. 1 and Eq. 3. The question, fixed before the first run: does what ADCN's
-map *says* help? `full` differs from `shuffled` in nothing but whose map it is, so
+Every arm trains the same Render Net from the same start, for the same steps, on the same pictures;
+arms differ in the maps that enter Eq. 1 and Eq. 3. The question, fixed before the first run: does
+what ADCN's map *says* help? `full` differs from `shuffled` in nothing but whose map it is, so
 
     the test is full - shuffled, PSNR of val294, mean over 5 seeds and 80 pictures,
     and the answer is yes if its 95 % interval (seeds and pictures drawn anew) lies above 0.
 
-A second test, of a remedy, was fixed when the first seed of `depth`, `full` and `shuffled` was known, and
-before any arm of its own ran: rooms-signed - rooms-shuffled, likewise (`rooms.py`).
+A second test, of a remedy, was fixed when the first seed of `depth`, `full` and `shuffled` was
+known, and before any arm of its own ran: rooms-signed - rooms-shuffled, likewise (`rooms.py`).
 
 All other comparisons describe; they are listed in COMPARISONS and reported whatever comes out.
 """

@@ -1,4 +1,6 @@
-"""A table: its arms, how each is trained, which are compared, and the two files that hold its results."""
+"""A table: its arms, how each is trained, which are compared, and the two files that hold its
+results.
+"""
 
 import json
 import time
@@ -23,7 +25,9 @@ METRICS = Protocol().metrics
 
 
 def two_phases(net: str, ms_ssim: bool = True, **common: Any) -> tuple[Stage, Stage]:
-    """Return stage 2's two phases (Section IV-B), shortened: the budget of every arm of both tables."""
+    """Return stage 2's two phases (Section IV-B), shortened: the budget of every arm of both
+    tables.
+    """
     common |= {"batch": BATCH, "schedule": "cosine"}
     return (
         Stage("stage2a", net, "ebb", L1_EPOCHS, RATE, **common),
@@ -33,8 +37,8 @@ def two_phases(net: str, ms_ssim: bool = True, **common: Any) -> tuple[Stage, St
 
 @dataclass(frozen=True)
 class Table:
-    """`titles`: an arm's name -> its row's title. `preset_of(arm, seed)`: what trains it. `comparisons`:
-    pairs (a, b) of arms whose difference a - b is reported.
+    """`titles`: an arm's name -> its row's title. `preset_of(arm, seed)`: what trains it.
+    `comparisons`: pairs (a, b) of arms whose difference a - b is reported.
     """
 
     name: str
@@ -76,7 +80,8 @@ class Table:
         return path
 
     def kept(self) -> dict[str, Any]:
-        """Return the records of finished trainings, by "ARM/SEED"; an empty dict if there are none."""
+        """Return the records of finished trainings, by "ARM/SEED"; an empty dict if there are
+        none."""
         path = data_root() / "results" / f"{self.name}-images.json"
         return json.loads(path.read_text()) if path.is_file() else {}
 

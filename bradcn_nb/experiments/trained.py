@@ -16,7 +16,9 @@ from bradcn_nb.training.stages import make_net
 
 @dataclass(frozen=True)
 class Training:
-    """One finished training of a net: its table, arm and seed, and the folder that holds its weights."""
+    """One finished training of a net: its table, arm and seed, and the folder that holds its
+    weights.
+    """
 
     table: Table
     arm: str
@@ -25,7 +27,8 @@ class Training:
 
     @torch.inference_mode()
     def draw(self, images: Tensor, maps: Mapping[str, Tensor]) -> Tensor:
-        """Return the bokeh (N,3,H,W) of `images` (N,3,H,W), given its arm's maps, each (N,1,H,W) in metres.
+        """Return the bokeh (N,3,H,W) of `images` (N,3,H,W), given its arm's maps, each (N,1,H,W) in
+        metres.
 
         Raises WeightsError for weights that do not fit the arm any more.
         """
@@ -52,8 +55,8 @@ def finished(table: Table, runs: Path, arms: Iterable[str]) -> Iterator[Training
 def at_hand(found: Iterable[Training], runs: Path, result: str) -> list[Training]:
     """Return what was `found` below `runs`, to draw `result` with.
 
-    Raises DataError if that is nothing: the repository keeps records and results, not these nets, and
-    a result without them must not take the place of one with them.
+    Raises DataError if that is nothing: the repository keeps records and results, not these nets,
+    and a result without them must not take the place of one with them.
     """
     trainings = list(found)
     if not trainings:

@@ -1,7 +1,8 @@
 """Nets that are not the paper's: BRADCN with parts left out, with a gate, with a signed error.
 
-Table II leaves branches out. The gate (ledger id "error-gate") lets De close the branch of the depth
-instead of being added. The signed ADCN (ledger id "signed-error") says which way the depth is wrong.
+Table II leaves branches out. The gate (ledger id "error-gate") lets De close the branch of the
+depth instead of being added. The signed ADCN (ledger id "signed-error") says which way the depth is
+wrong.
 """
 
 from collections.abc import Collection
@@ -223,7 +224,8 @@ def build(cfg: ModelConfig) -> BRADCN:
 
 
 def load(preset_name: str, path: str | Path) -> BRADCN:
-    """Return BRADCN, or the variant of it that the file `path` holds, ready for use (eval mode, CPU).
+    """Return BRADCN, or the variant of it that the file `path` holds, ready for use (eval mode,
+    CPU).
 
     Raises WeightsError when the file does not fit the preset.
     """

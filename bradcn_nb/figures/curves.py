@@ -1,8 +1,8 @@
 """What a training run has done so far: its curves as a picture, its state as a few lines of text.
 
-Reads what the training loop writes, also while it writes: `log.csv` in a folder a stage, or logs that
-were kept as `STAGE.csv.gz`. Columns are found by name (step, epoch, loss, lr, check); others are
-ignored. Nothing of the run is changed.
+Reads what the training loop writes, also while it writes: `log.csv` in a folder a stage, or logs
+that were kept as `STAGE.csv.gz`. Columns are found by name (step, epoch, loss, lr, check); others
+are ignored. Nothing of the run is changed.
 """
 
 import csv
@@ -56,7 +56,7 @@ class StageLog:
 
     @property
     def best(self) -> tuple[int, float] | None:
-        """Step and score of the best check: the highest PSNR of pictures, else the smallest error."""
+        """Step and score of the best check: highest PSNR of pictures, else smallest error."""
         if not len(self.checks) or self.net is None:
             return None
         scores = self.checks[:, 1]
@@ -179,19 +179,19 @@ def window_of(log: StageLog) -> int:
     return max(1, log.rows // WINDOWS)
 
 
-def draw(logs: list[StageLog]) -> Figure:
-    """Return a figure with a row a stage: loss (raw faint, smoothed strong), check, learning rate."""
+def curves_of(logs: list[StageLog]) -> Figure:
+    """Return a figure, a row a stage: loss (raw faint, smoothed strong), check, learning rate."""
     with rc_context(STYLE):
         figure = Figure(figsize=(10, 2.3 * len(logs) + 0.3), layout="constrained")
         grid = figure.subplots(len(logs), 3, squeeze=False)
         for axes, log, number in zip(grid, logs, range(len(logs)), strict=True):
-            _draw_stage(axes, log, COLOURS[number % len(COLOURS)])
+            _plot_stage(axes, log, COLOURS[number % len(COLOURS)])
         for axis in grid[-1]:
             axis.set_xlabel("step")
     return figure
 
 
-def _draw_stage(axes, log: StageLog, colour: str) -> None:
+def _plot_stage(axes, log: StageLog, colour: str) -> None:
     step, loss, window = log.columns["step"], log.columns["loss"], window_of(log)
     raw, check, rate = axes
     if not log.rows:
@@ -249,7 +249,8 @@ def as_text(folder: Path, logs: list[StageLog]) -> str:
                 lines[-1] += f"; best {log.best[1]:.4g}, step {log.best[0]:,} ({log.unit})"
         if log.seconds is not None:
             lines.append(
-                f"  time   {_duration(log.seconds)} from its first file to its last, pauses included"
+                f"  time   {_duration(log.seconds)} from its first file to its last, pauses "
+                "included"
             )
         if log.cut:
             lines.append(
@@ -275,12 +276,12 @@ def _duration(seconds: float) -> str:
 
 
 def write_report(folder: Path, out: Path | None = None) -> tuple[str, Path]:
-    """Draw a run's curves to `out`/curves.png (default: `folder`/report); return the text and the file.
+    """Plot a run's curves to `out`/curves.png (default: `folder`/report); return text and file.
 
     Raises RunError as `read_run` does, OSError where `out` cannot be written.
     """
     logs = read_run(folder)
     picture, path = BytesIO(), (out or folder / "report") / CURVES
-    draw(logs).savefig(picture, format="png", dpi=130)
+    curves_of(logs).savefig(picture, format="png", dpi=130)
     write_atomically(path, picture.getvalue())
     return as_text(folder, logs), path

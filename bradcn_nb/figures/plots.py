@@ -57,14 +57,17 @@ def grid(
 ) -> Figure:
     """Show pictures and maps side by side; small ones are enlarged pixel by pixel.
 
-    `images`: pictures (3,H,W) or (H,W,3) in [0,1] or uint8, and maps (H,W) or (1,H,W) such as depth,
-    as tensors or arrays; a batch (N,C,H,W) is a list of its members. Maps get colours and, with
-    `colourbar`, a scale labelled with `unit`; maps of the same unit share one scale, so that equal
-    colours mean equal values, unless `limits` (lowest, highest) says otherwise. `unit` and `limits`
-    hold for all images, or are lists with one entry an image. Values that are not finite are grey.
-    `columns` defaults to one row of up to four; `width` is in inches. Returns a closed Figure: as the
-    last line of a cell it is shown once. Raises ValueError for shapes that are neither, for lists of
-    the wrong length and for no images at all.
+    - `images`: pictures (3,H,W) or (H,W,3) in [0,1] or uint8, and maps (H,W) or (1,H,W) such as
+      depth, as tensors or arrays; a batch (N,C,H,W) is a list of its members;
+    - `columns`: default one row of up to four;
+    - `unit`: of the maps, beside their scale; maps of one unit share a scale, so that equal colours
+      mean equal values. One for all images, or a list;
+    - `limits`: lowest and highest value of the maps instead; one pair for all images, or a list;
+    - `colourbar`: whether maps have a scale; `cmap`: their colours. What is not finite is grey;
+    - `width`: in inches.
+
+    Returns a closed Figure: as the last line of a cell it is shown once. Raises ValueError for
+    shapes that are neither, for lists of the wrong length and for no images at all.
     """
     arrays = [_as_array(image) for image in images]
     if not arrays:
@@ -81,7 +84,7 @@ def grid(
     bars = colourbar and any(array.ndim == 2 for array in arrays)
     height = rows * (shape * panel * (0.82 if bars else 0.97) + (0.3 if titles else 0.05))
     shared = _shared_limits(arrays, units)
-    # Outside of the style's context: the first figure may switch a notebook's pictures on, for good.
+    # Outside of the style's context: the first figure switches a notebook's pictures on, for good.
     figure = plt.figure(
         figsize=(width, height),
         dpi=STYLE["figure.dpi"],
@@ -96,16 +99,14 @@ def grid(
                 continue
             array = arrays[number]
             low, high = ranges[number] or shared.get(units[number], (0, 1))
-            drawn = _draw(axis, array, low, high, cmap, panel * STYLE["figure.dpi"])
+            mapped = _imshow(axis, array, low, high, cmap, panel * STYLE["figure.dpi"])
             if titles:
                 axis.set_title(titles[number])
             if bars and array.ndim == 2:
-                bar = figure.colorbar(drawn, ax=axis, fraction=0.05, pad=0.03, aspect=15)
+                bar = figure.colorbar(mapped, ax=axis, fraction=0.05, pad=0.03, aspect=15)
                 bar.set_label(units[number])
                 bar.outline.set_visible(False)
-    plt.close(
-        figure
-    )  # or a notebook would show it twice: as an open figure and as the cell's value
+    plt.close(figure)  # or a notebook would show it twice: open, and as the cell's value
     return figure
 
 
@@ -156,10 +157,10 @@ def _shared_limits(arrays: list[np.ndarray], units: list[str]) -> dict[str, tupl
     return found
 
 
-def _draw(
+def _imshow(
     axis: Axes, array: np.ndarray, low: float, high: float, cmap: str | None, panel_px: float
 ) -> object:
-    """Draw one picture or map; pixels stay squares when there are fewer of them than on the page."""
+    """Show one picture or map; pixels stay squares where there are fewer than on the page."""
     interpolation = "nearest" if array.shape[1] <= panel_px else "antialiased"
     if array.ndim == 3:
         return axis.imshow(array, interpolation=interpolation)

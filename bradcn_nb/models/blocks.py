@@ -117,8 +117,8 @@ class Reassemble(nn.Module):
         # The class token has seen the whole picture: hand it to every place
         # ("readout project").
         cls, patches = tokens[:, :1], tokens[:, 1:]
-        x = torch.cat((patches, cls.expand_as(patches)), dim=-1)  # (N, h*w, 2D)
-        x = self.project(x)  # (N, h*w, D)
+        x = torch.cat((patches, cls.expand_as(patches)), dim=-1)
+        x = self.project(x)  # (N, h*w, 2D) -> (N, h*w, D)
         x = x.transpose(1, 2).unflatten(2, grid)  # (N, D, h, w)
         return self.narrow(self.resize(self.mix(x)))
 
@@ -214,7 +214,7 @@ class DenseReassemble(nn.Module):
     def __init__(self, features: int, strides: tuple[int, ...]):
         super().__init__()
         self.patches = nn.ModuleList(
-            nn.Conv2d(3, features, kernel_size=stride, stride=stride) for stride in strides
+            nn.Conv2d(3, features, kernel_size=s, stride=s) for s in strides
         )
         for conv in self.patches:
             fan_in = conv.weight[0].numel()

@@ -22,8 +22,9 @@ class DepthNet(HubNet):
     so the farthest answer is 1 / depth_shift, 7.26 m (ledger id "depth-floor"). Raises SizeError
     unless H and W are multiples of `cfg.stride`.
 
-    With `cfg.depth_kind` "relative" the net holds MiDaS weights (ledger id "depth-kind"). Their inverse
-    depth has an unknown scale and shift: `forward` raises BradcnError, only `inverse` answers.
+    With `cfg.depth_kind` "relative" the net holds MiDaS weights (ledger id "depth-kind"). Their
+    inverse depth has an unknown scale and shift: `forward` raises BradcnError, only `inverse`
+    answers.
     """
 
     def __init__(self, cfg: ModelConfig):

@@ -1,4 +1,5 @@
-"""What every net can do as a whole: know its configuration, be saved to a folder or a hub, be read."""
+"""What every net can do as a whole: know its configuration, be saved to a folder or a hub, be
+read."""
 
 import json
 from dataclasses import asdict
@@ -24,7 +25,8 @@ CARD = """---
 # A net of BRADCN
 
 From *Bokeh Rendering Based on Adaptive Depth Calibration Network* (Liu, Zhou and Dong, 2023), built
-and saved by the package `bradcn_nb`. `config.json` says which of the nets it is and how it is built:
+and saved by the package `bradcn_nb`. `config.json` says which of the nets it is and how it is
+built:
 
     from bradcn_nb.models import BRADCN  # or RenderNet, DepthNet, ADCN
     net = BRADCN.from_pretrained("NAME OF THIS REPOSITORY, OR A FOLDER")
@@ -56,10 +58,11 @@ class HubNet(nn.Module, ModelHubMixin, library_name="bradcn_nb", model_card_temp
 
     @classmethod
     def from_pretrained(cls, name: str | Path, **options: Any) -> Self:
-        """Return the net in a folder, or in the repository `name` of the hub, ready for use (eval mode).
+        """Return the net in a folder, or in the repository `name` of the hub, ready for use (eval
+        mode).
 
-        `options`: those of `huggingface_hub.hf_hub_download`, such as `revision` and `token`. Raises
-        WeightsError when there is none, or it is another net's.
+        `options`: those of `huggingface_hub.hf_hub_download`, such as `revision` and `token`.
+        Raises WeightsError when there is none, or it is another net's.
         """
         try:
             return super().from_pretrained(name, **options)

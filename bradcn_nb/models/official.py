@@ -84,8 +84,8 @@ class MatchedTensors:
 def load_dpt(path: str | Path, kind: str) -> tuple[DepthNet, MatchedTensors]:
     """Return a full-size DepthNet (eval mode, CPU) with the weights of an official DPT-Hybrid file.
 
-    `kind` is "metric" for the NYUv2 checkpoint, whose depth is in metres, or "relative" for MiDaS's;
-    the files cannot be told apart. A plain state dict is read, or one under "model" or
+    `kind` is "metric" for the NYUv2 checkpoint, whose depth is in metres, or "relative" for
+    MiDaS's; the files cannot be told apart. A plain state dict is read, or one under "model" or
     "state_dict", from torch.save or safetensors. Raises WeightsError when the file is missing or
     damaged, needs code to be run, or holds other names or shapes; BradcnError for another `kind`.
     """
@@ -161,7 +161,9 @@ def to_official(net: DepthNet | RenderNet) -> dict[str, Tensor]:
 
 
 def official_name(ours: str) -> str:
-    """Return what DPT's code calls a tensor of our full-size nets; raises KeyError for none of ours."""
+    """Return what DPT's code calls a tensor of our full-size nets; raises KeyError for none of
+    ours.
+    """
     for own, theirs in _PREFIXES:
         if ours.startswith(own):
             name = theirs + ours.removeprefix(own)
@@ -194,7 +196,8 @@ def _compare(
     unused: set[str],
     where: str | Path,
 ) -> MatchedTensors:
-    """Raise WeightsError unless `state` holds what `names` ({theirs: ours}) lists, in our shapes."""
+    """Raise WeightsError unless `state` holds what `names` ({theirs: ours}) lists, in our
+    shapes."""
     report = MatchedTensors(
         found=tuple(name for name in names if name in state),
         missing=tuple(name for name in names if name not in state),
@@ -219,7 +222,8 @@ def _compare(
 
 
 def _read(path: str | Path) -> dict[str, Tensor]:
-    """Return the state dict in a file, without the wrappings that training programs put around it."""
+    """Return the state dict in a file, without the wrappings that training programs put around
+    it."""
     path = Path(path)
     try:
         if path.suffix == ".safetensors":

@@ -42,7 +42,8 @@ class RenderNet(HubNet):
         return self.encoder(image)
 
     def decode(self, maps: list[Tensor], image: Tensor) -> Tensor:
-        """Draw the picture (N, 3, H, W) from the decoder's maps, DI of Eq. 3."""
+        """Draw the picture (N, 3, H, W) from the decoder's maps, DI of Eq.
+        3."""
         drawn = self.decoder(maps)
         return mix_input(drawn, image, self.smooth) if self.skip else drawn
 

@@ -54,7 +54,8 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         raise WeightsError(f"{path}: no such weights file; train one, or name another") from None
     except (SafetensorError, OSError) as error:
         raise WeightsError(
-            f"{path}: not a readable safetensors file ({_one_line(error)}); fetch or train it again, or, "
+            f"{path}: not a readable safetensors file ({_one_line(error)}); fetch or train it "
+            "again, or, "
             "if others published it, `python -m bradcn_nb convert` it"
         ) from None
     if about.get("format") != FORMAT:

@@ -22,7 +22,9 @@ def view(seed: int, size: tuple[int, int] = (64, 96)) -> tuple[np.ndarray, np.nd
 
 
 def prepare() -> None:
-    """Paint every texture that scenes share, some seconds' work, so that processes forked later have them."""
+    """Paint every texture that scenes share, some seconds' work, so that processes forked later
+    have them.
+    """
     for name in textures.MATERIALS:
         textures.material(name)
     for paint, kinds in (

@@ -14,9 +14,11 @@ WOODS = BROWNS + [linear(0.72, 0.58, 0.42), linear(0.82, 0.80, 0.76), linear(0.2
 
 @dataclass
 class Room:
-    """Collects surfaces given in room coordinates (x right, y up, z ahead, metres; the eye at the origin's x, z).
+    """Collects surfaces given in room coordinates (x right, y up, z ahead, metres; the eye at the
+    origin's x, z).
 
-    `turn` (3, 3) takes room directions to camera directions; `eye` is the camera's place in the room.
+    `turn` (3, 3) takes room directions to camera directions; `eye` is the camera's place in the
+    room.
     """
 
     rng: Generator

@@ -1,4 +1,5 @@
-"""Outdoor scenes with a subject in focus, as in EBB!: subject, ground, middle ground, background, sky.
+"""Outdoor scenes with a subject in focus, as in EBB!: subject, ground, middle ground, background,
+sky.
 
 The camera is EBB!'s: 50 mm at f/1.8 before a 14.9 mm high sensor, focused on a subject that is
 0.75 to 1.7 m away, so a distant point turns into a disc of 6 to 13 % of the image height.
@@ -67,7 +68,8 @@ def _midground(p: Painter, ground_y, near: float, far: float, light: float) -> N
 
 
 def _eye_level(p: Painter, focus: float, sky: np.ndarray) -> None:
-    """Paint a subject before a background without ground: a wall of leaves, houses, a photograph."""
+    """Paint a subject before a background without ground: a wall of leaves, houses, a
+    photograph."""
     rng = p.rng
     light = rng.uniform(0.6, 1.2)
     z = focus * rng.uniform(3.5, 9)
@@ -84,7 +86,9 @@ def _eye_level(p: Painter, focus: float, sky: np.ndarray) -> None:
 
 
 def _standing(p: Painter, focus: float, sky: np.ndarray) -> float:
-    """Paint ground up to a horizon with background and middle ground; return the subject's foot in the frame."""
+    """Paint ground up to a horizon with background and middle ground; return the subject's foot in
+    the frame.
+    """
     rng = p.rng
     light = rng.uniform(0.7, 1.2)
     horizon = rng.uniform(-0.32, -0.02)
@@ -111,7 +115,9 @@ def _standing(p: Painter, focus: float, sky: np.ndarray) -> float:
 
 
 def _looking_down(p: Painter, focus: float, sky: np.ndarray) -> None:
-    """Paint ground that fills the frame, strewn with leaves, behind a subject that stands up from it."""
+    """Paint ground that fills the frame, strewn with leaves, behind a subject that stands up from
+    it.
+    """
     rng = p.rng
     light = rng.uniform(0.6, 1.1)
     pitch = rng.uniform(0.7, 1.3)

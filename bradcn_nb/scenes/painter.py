@@ -1,4 +1,5 @@
-"""The pieces of outdoor scenes: sky, ground, walls of leaves, buildings, trunks, lights, shadows."""
+"""The pieces of outdoor scenes: sky, ground, walls of leaves, buildings, trunks, lights,
+shadows."""
 
 from dataclasses import dataclass, replace
 
@@ -109,7 +110,8 @@ def photo_backdrop(p: Painter, z: float) -> None:
 
 
 def foliage_wall(p: Painter, z: float, top: float, bottom: float, light: float) -> None:
-    """Paint trees or a hedge across the frame: overlapping masses of leaves over their dark inside."""
+    """Paint trees or a hedge across the frame: overlapping masses of leaves over their dark
+    inside."""
     rng, size = p.rng, _leaf_mass(p.rng, z)
     green = jitter(rng, WHITE, 0.2) * rng.choice(
         [[1.0, 1.0, 1.0], [1.2, 0.95, 0.8], [0.85, 0.95, 1.0], [1.35, 0.9, 0.6]]
@@ -143,7 +145,9 @@ def foliage_wall(p: Painter, z: float, top: float, bottom: float, light: float) 
 
 
 def _leaf_mass(rng: Generator, z: float) -> float:
-    """Return the frame height of a leaf mass that is 1.2 to 2.4 m large, kept within the frame's scale."""
+    """Return the frame height of a leaf mass that is 1.2 to 2.4 m large, kept within the frame's
+    scale.
+    """
     return float(np.clip(rng.uniform(1.2, 2.4) * FOCAL / z, 0.35, 1.0))
 
 
@@ -187,8 +191,9 @@ def paint_ground(
     """Paint the ground, `height_m` below the camera, which looks down by `pitch` radians."""
     rng = p.rng
     name, palette, size = [
-        ("grass", GREENS, 1.0), ("gravel", GREYS, 0.8), ("paving", GREYS, 1.8), ("cobbles", GREYS, 1.6),
-        ("asphalt", GREYS, 1.2), ("litter", BROWNS, 1.0), ("planks", BROWNS, 1.4), ("bricks", WALLS, 1.6),
+        ("grass", GREENS, 1.0), ("gravel", GREYS, 0.8), ("paving", GREYS, 1.8),
+        ("cobbles", GREYS, 1.6), ("asphalt", GREYS, 1.2), ("litter", BROWNS, 1.0),
+        ("planks", BROWNS, 1.4), ("bricks", WALLS, 1.6),
     ][rng.integers(8)]  # fmt: skip
     down = np.array([0, np.cos(pitch), np.sin(pitch)])
     ahead = np.array([0, -np.sin(pitch), np.cos(pitch)])

@@ -1,4 +1,5 @@
-"""Indoor scenes as in SUN RGB-D: walls, floor, furniture built of boxes, and a depth sensor that errs.
+"""Indoor scenes as in SUN RGB-D: walls, floor, furniture built of boxes, and a depth sensor that
+errs.
 
 The camera is a Kinect's, about 49 degrees high. Surfaces are painted far to near with a depth test,
 so furniture may stand in any order.
@@ -20,7 +21,8 @@ SURFACES = ("floor", "ceiling", "wall", "furniture")
 SHELL = ("floor", "ceiling", "wall", "wall", "wall")  # what `_build` begins with, in its order
 KINECT = Camera(focal_mm=6.1, f_number=2.0, sensor_height_mm=5.57)
 FOCAL = KINECT.focal_mm / KINECT.sensor_height_mm
-STEPS_M = 351.0  # 1 / z moves one step per 1 / 351 m: 2.85 mm at 1 m, 71 mm at 5 m (Khoshelham and Elberink 2012)
+# 1 / z moves one step per 1 / 351 m: 2.85 mm at 1 m, 71 mm at 5 m (Khoshelham and Elberink 2012).
+STEPS_M = 351.0
 
 
 def _wall_things(room: Room, half: float, far: float, height: float) -> None:
@@ -210,7 +212,8 @@ class RoomScene:
         return kinds[owner]
 
     def sensed(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return picture, raw depth with holes (0) and noise, and the filled depth; metres, float32.
+        """Return picture, raw depth with holes (0) and noise, and the filled depth; metres,
+        float32.
 
         Noise grows with the square of depth, as a structured-light sensor's does (Khoshelham and
         Elberink 2012); holes open beside nearer edges, on dark patches and at random.

@@ -16,8 +16,8 @@ Recipe = Callable[[np.random.Generator, View], list[Layer]]
 class Scene:
     """What the camera sees: `recipe` paints the layers back to front for a given view.
 
-    `focus_m` metres. `brightness`: the grey that the picture's geometric mean is exposed to, linear.
-    `noise`: deviation of the sensor noise in linear units at white.
+    `focus_m` metres. `brightness`: the grey that the picture's geometric mean is exposed to,
+    linear. `noise`: deviation of the sensor noise in linear units at white.
     """
 
     seed: int
@@ -44,7 +44,9 @@ class Scene:
         return self.brightness / np.exp(np.log(pinhole.mean(2) + 1e-3).mean())
 
     def pinhole(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the all-in-focus picture, (h, w, 3) sRGB in [0, 1], and its depth (h, w) in metres."""
+        """Return the all-in-focus picture, (h, w, 3) sRGB in [0, 1], and its depth (h, w) in
+        metres.
+        """
         layers = self.layers(height, width)
         linear = composite(layers, height, width, np.zeros(2), 0.0)
         return self._develop(linear, self._exposure(linear), 0), pinhole_depth(
@@ -54,7 +56,8 @@ class Scene:
     def pair(
         self, height: int, width: int, samples: int | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return picture and bokeh, (h, w, 3) sRGB in [0, 1], and the picture's depth (h, w) in metres.
+        """Return picture and bokeh, (h, w, 3) sRGB in [0, 1], and the picture's depth (h, w) in
+        metres.
 
         `samples`: points of the aperture, see `lens.lens_view`.
         """

@@ -1,7 +1,7 @@
 """A canvas in linear light, its palettes, and the outlines that sprites are painted from.
 
-Coordinates run over the sprite's height: x in [0, aspect], y in [0, 1] downwards. Sprites are drawn at
-twice their resolution and averaged, so their edges are anti-aliased.
+Coordinates run over the sprite's height: x in [0, aspect], y in [0, 1] downwards. Sprites are drawn
+at twice their resolution and averaged, so their edges are anti-aliased.
 """
 
 import math
@@ -108,7 +108,9 @@ class Sketch:
 def random_crop(
     rng: Generator, picture: np.ndarray, aspect: float, least: float = 0.5
 ) -> np.ndarray:
-    """Return a random crop of the given width / height, `least` to all of what fits, often mirrored."""
+    """Return a random crop of the given width / height, `least` to all of what fits, often
+    mirrored.
+    """
     h, w = picture.shape[:2]
     share = rng.uniform(least, 1)
     ch = int(share * min(h, w / aspect))
@@ -138,7 +140,8 @@ def leaf(
     colour: np.ndarray,
     broad: float = 0.3,
 ) -> None:
-    """Paint one pointed leaf from `base` along `angle` (radians), its two halves lit differently."""
+    """Paint one pointed leaf from `base` along `angle` (radians), its two halves lit
+    differently."""
     c, s = length * math.cos(angle), length * math.sin(angle)
     turn = np.array([[c, s], [-broad * s, broad * c]])
     for side, tone in ((turn, 0.75), (turn * [[1], [-1]], 1.25)):

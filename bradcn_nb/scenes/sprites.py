@@ -81,7 +81,9 @@ def _branch(
 
 @lru_cache(maxsize=8)
 def branches(kind: int) -> Pyramid:
-    """Return a bare (even) or sparsely leaved (odd) tree top, 640 pixels square, rooted at the bottom."""
+    """Return a bare (even) or sparsely leaved (odd) tree top, 640 pixels square, rooted at the
+    bottom.
+    """
     rng = np.random.default_rng(600 + kind)
     sketch = Sketch(640, 1.0)
     for _ in range(5):

@@ -1,4 +1,6 @@
-"""What stands in focus: lamps, flowers, vases, signs; each paints itself, standing on its lower edge."""
+"""What stands in focus: lamps, flowers, vases, signs; each paints itself, standing on its lower
+edge.
+"""
 
 from collections.abc import Callable
 

@@ -1,7 +1,8 @@
 """Textured planar surfaces in metres, drawn through a pinhole camera into `Layer`s.
 
-On a plane both inverse depth and the texture coordinates times inverse depth are linear in the pixel
-position, so one 3x3 matrix draws it (a homography). Mipmaps keep receding texture free of aliasing.
+On a plane both inverse depth and the texture coordinates times inverse depth are linear in the
+pixel position, so one 3x3 matrix draws it (a homography). Mipmaps keep receding texture free of
+aliasing.
 """
 
 import math
@@ -33,12 +34,14 @@ class View:
 
 @dataclass(frozen=True)
 class Surface:
-    """A parallelogram (or its convex `outline`) in camera coordinates: x right, y down, z ahead, metres.
+    """A parallelogram (or its convex `outline`) in camera coordinates: x right, y down, z ahead,
+    metres.
 
     `origin` is where the texture's (0, 0) lies, `u` and `v` the vectors of one texture width and
     height. `texture` has 3 channels (opaque, tiling) or 4 (premultiplied sprite). `tint` multiplies
     it. `outline`: (n, 2) corners in texture units. `shade`: maps points (h, w, 3) in metres and the
-    unit normal to light (h, w, 1 or 3). `decal`: painted on what lies behind, without depth of its own.
+    unit normal to light (h, w, 1 or 3). `decal`: painted on what lies behind, without depth of its
+    own.
     """
 
     origin: np.ndarray
@@ -68,7 +71,9 @@ def _clip_near(corners: np.ndarray) -> np.ndarray:
 
 
 def _coverage(polygon: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the share of each pixel that a convex polygon (n, 2), in pixels, covers (to first order)."""
+    """Return the share of each pixel that a convex polygon (n, 2), in pixels, covers (to first
+    order).
+    """
     corners = polygon.tolist()
     edges = list(zip(corners, [*corners[1:], corners[0]], strict=True))
     area = sum(px * qy - py * qx for (px, py), (qx, qy) in edges)

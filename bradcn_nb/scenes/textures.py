@@ -29,7 +29,8 @@ def pyramid(picture: np.ndarray) -> Pyramid:
 
 @lru_cache(maxsize=32)
 def noise(seed: int, slope: float = 1.0, stretch: float = 1.0, size: int = SIZE) -> np.ndarray:
-    """Return (size, size) tileable noise, mean 0 and deviation 1, with amplitude ~ 1/frequency^slope.
+    """Return (size, size) tileable noise, mean 0 and deviation 1, with amplitude ~
+    1/frequency^slope.
 
     `stretch` > 1 draws the grain out along y, as in wood and bark.
     """
@@ -67,7 +68,8 @@ def _coloured(grey: np.ndarray, seed: int, amount: float = 0.08) -> np.ndarray:
 
 
 def _cells(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (SIZE, SIZE) distance to the joint between irregular stones, and each stone's number."""
+    """Return (SIZE, SIZE) distance to the joint between irregular stones, and each stone's
+    number."""
     rng = np.random.default_rng(seed)
     grid = (np.arange(count) + 0.5) / count
     points = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)
@@ -202,5 +204,6 @@ MATERIALS = {
 
 @cache
 def material(name: str) -> Pyramid:
-    """Return the tileable pyramid of a named material, three channels in linear light, mean near 1."""
+    """Return the tileable pyramid of a named material, three channels in linear light, mean near
+    1."""
     return pyramid(MATERIALS[name]())

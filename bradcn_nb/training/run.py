@@ -45,10 +45,10 @@ def trained_net(stage: Stage) -> str:
 def open_run(folder: Path, config: dict, resume: str, net: str) -> None:
     """Make `folder` ready for a run of `config`; `resume` is "auto", "require" or "fresh".
 
-    A run that began from a given `net`, the one that it trains, goes on without being given it again.
-    A trial (see `train`) that began from other weights, since the stage before it has gone on, is
-    moved aside. Raises RunError when the folder holds a run of another configuration, when it
-    cannot be written, or, with "require", when it holds no checkpoint.
+    A run that began from a given `net`, the one that it trains, goes on without being given it
+    again. A trial (see `train`) that began from other weights, since the stage before it has gone
+    on, is moved aside. Raises RunError when the folder holds a run of another configuration, when
+    it cannot be written, or, with "require", when it holds no checkpoint.
     """
     if resume not in RESUME:
         raise RunError(f"unknown resume {resume!r}: choose one of {', '.join(RESUME)}")

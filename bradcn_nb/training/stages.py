@@ -73,8 +73,8 @@ def ebb_set(
 def sun_set(preset: Preset, split: str, root: Path | None, flip: bool = False) -> SUNRGBD:
     """Return SUN RGB-D at the preset's training size; raises DataError as `SUNRGBD` does.
 
-    `split` and `root` are as in `ebb_set`; the preset's seed draws the split. `flip` mirrors half of
-    the frames; labels, whose files follow the frames, forbid it.
+    `split` and `root` are as in `ebb_set`; the preset's seed draws the split. `flip` mirrors half
+    of the frames; labels, whose files follow the frames, forbid it.
     """
     data = preset.data
     counts = data.sun_counts

@@ -165,7 +165,8 @@ def _contest(
 
 
 def difference(name: str, got: Tensor, wanted: Tensor) -> float:
-    """Return the greatest difference over the spread of `wanted`; raises BradcnError above CLOSE."""
+    """Return the greatest difference over the spread of `wanted`; raises BradcnError above
+    CLOSE."""
     greatest = ((got - wanted).abs().max() / (wanted.max() - wanted.min())).item()
     if not greatest <= CLOSE:
         raise BradcnError(
@@ -219,9 +220,9 @@ def training_step(preset_name: str, checkpointing: bool) -> dict[str, float]:
 
     It is a step in the midst of training, when Adam's state is there already: two more numbers for
     each weight, which a first step does not hold beside the activations. The peak is that of the
-    whole process so far, from /proc, so it wants a process of its own. As in `train`, the switch also
-    makes glibc return freed blocks; without it glibc keeps its default, and so some of the difference
-    is the allocator's.
+    whole process so far, from /proc, so it wants a process of its own. As in `train`, the switch
+    also makes glibc return freed blocks; without it glibc keeps its default, and so some of the
+    difference is the allocator's.
     """
     chosen = preset(preset_name)
     stage = chosen.stage("stage2a")

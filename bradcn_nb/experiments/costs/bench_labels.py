@@ -3,7 +3,8 @@
 Three programs take turns on the same frames: `labels` makes them, files and all; `forward` is the
 bare net on the same batches, in memory already; `files` reads every frame and writes every label,
 one after the other and without a net: what would come on top if nothing overlapped. Beside the
-clock's seconds stand the processor's, of all threads: on a busy machine they are the ones to believe.
+clock's seconds stand the processor's, of all threads: on a busy machine they are the ones to
+believe.
 """
 
 import shutil
@@ -38,8 +39,8 @@ WEIGHTS = "0" * 64  # random ones, which nobody trains on
 def measure(results: dict[str, Any], repeats: int, quick: bool, progress: bool) -> None:
     """Fill results["labels"] as the rounds go: seconds of each program, ratios, text.
 
-    At mini's size on mini-SUN, in batches of 8; then, unless `quick`, the full-size net at 768x512, one
-    frame after the other, on four frames of mini-SUN enlarged to the sensors' own sizes.
+    At mini's size on mini-SUN, in batches of 8; then, unless `quick`, the full-size net at 768x512,
+    one frame after the other, on four frames of mini-SUN enlarged to the sensors' own sizes.
     """
     record = results["labels"] = {"sizes": {}, "text": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -156,7 +157,8 @@ def _finish(name: str, size: dict[str, Any]) -> None:
         low, high = (quartile - 1 for quartile in told["quartiles"])
         each = ", ".join(f"{key} {1000 * value:.1f}" for key, value in middle.items())
         size["text"] += [
-            f"  {clock.replace('_', ' ')}: {each} ms a frame, medians of {told['rounds']} rounds in turns",
+            f"  {clock.replace('_', ' ')}: {each} ms a frame, medians of {told['rounds']} "
+            "rounds in turns",
             f"    overhead of labels over the bare forward pass {told['median'] - 1:+.1%} "
             f"(quartiles {low:+.1%} to {high:+.1%}), without overlap {serial:+.1%}",
         ]

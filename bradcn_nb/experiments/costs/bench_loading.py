@@ -29,9 +29,11 @@ FIRST_SEED = 20_000_000
 
 
 def originals(root: Path, height: int = 1024, widths: tuple[int, ...] = WIDTHS) -> None:
-    """Write generated pairs of `height` to root/original and root/bokeh, as JPEGs of a camera's kind.
+    """Write generated pairs of `height` to root/original and root/bokeh, as JPEGs of a camera's
+    kind.
 
-    The bokeh is a plain blur, for speed: what matters here is that it compresses as a soft picture does.
+    The bokeh is a plain blur, for speed: what matters here is that it compresses as a soft picture
+    does.
     """
     for number, width in enumerate(widths):
         sharp = outdoor_scene(FIRST_SEED + number).pinhole(height, width)[0]

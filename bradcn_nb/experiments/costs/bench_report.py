@@ -19,8 +19,9 @@ def finished(results: Mapping[str, Any]) -> dict[str, Any]:
 
     "peak" gains `gflops`, the best of all runs; a net gains `median_s`, `ratio` (see `ratio`) and
     `rates`: GFLOP/s and the share of the peak, both medians over the rounds, where `work_of` says
-    whose MACs were counted; "checkpointing" gains `ratio`, the peak memory with it over that without; "loading" gains `per_second`,
-    pictures by program, and `ratio`, the time of opening and resizing over that of prepared files.
+    whose MACs were counted; "checkpointing" gains `ratio`, the peak memory with it over that
+    without; "loading" gains `per_second`, pictures by program, and `ratio`, the time of opening and
+    resizing over that of prepared files.
     """
     whole: dict[str, Any] = {}
     for name, record in results.items():

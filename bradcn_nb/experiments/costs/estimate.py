@@ -1,8 +1,8 @@
 """Time and memory of training on GPUs that nobody here has: derived from counts, not measured.
 
-A step's arithmetic, traffic and operations are counted (`step_counts`), a GPU's rates are those of its
-data sheet, and what lies between is assumed (`ASSUMED`). So every result is a range from a fast to a
-slow end:
+A step's arithmetic, traffic and operations are counted (`step_counts`), a GPU's rates are those of
+its data sheet, and what lies between is assumed (`ASSUMED`). So every result is a range from a fast
+to a slow end:
 
 * fast: arithmetic, traffic and launches run side by side, each near its limit, and the exchange of
   gradients hides behind them;
@@ -62,8 +62,8 @@ DEVICES = (
     ),
 )  # fmt: skip
 
-# (fast, slow), memory: (low, high). Shares are of the data sheet's figure. For tensor cores, compare
-# the 21 % to 46 % that large language models reached (Chowdhery et al. 2022, Table 3).
+# (fast, slow), memory: (low, high). Shares are of the data sheet's figure. For tensor cores,
+# compare the 21 % to 46 % that large language models reached (Chowdhery et al. 2022, Table 3).
 ASSUMED: dict[str, Range] = {
     "share of the peak, plain fp32": (0.75, 0.35),
     "share of the peak, tensor cores": (0.50, 0.15),
@@ -84,11 +84,20 @@ def device(name: str) -> Device:
     raise BradcnError(f"unknown device {name!r}: choose one of {names}")
 
 
-def step_seconds(count: StepCount, on: Device, precision: str, gpus: int = 1) -> Range:
+def step_seconds(
+    count: StepCount,
+    on: Device,
+    precision: str,
+    gpus: int = 1,
+) -> Range:
     """Return the fast and slow end of a step's time in s.
 
-    Each of `gpus` does one picture. `precision` is one of PRECISIONS.
+    Each of `gpus` does one picture. Raises BradcnError for a `precision`
+    that is none of PRECISIONS.
     """
+    if precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise BradcnError(f"unknown precision {precision!r}: use {known}")
     half = precision == "half"
     conv, product = (on.half, on.half) if half else on.fp32
     ends = []
@@ -118,7 +127,9 @@ def adam_bytes(count: StepCount) -> int:
 
 
 def exchanged_bytes(count: StepCount, gpus: int) -> float:
-    """Bytes that each GPU sends in a step: a ring's sum of all fp32 gradients is 2 (n - 1) / n of them."""
+    """Bytes that each GPU sends in a step: a ring's sum of all fp32 gradients is 2 (n - 1) / n of
+    them.
+    """
     return 2 * (gpus - 1) / gpus * 4 * count.trained
 
 
@@ -136,13 +147,16 @@ def memory_bytes(count: StepCount, gpus: int = 1) -> Range:
 
 
 def verdict(memory: Range, on: Device) -> str:
-    """Say whether it "fits", is "tight" (the low end fits, the high end does not) or does "not fit"."""
+    """Say whether it "fits", is "tight" (the low end fits, the high end does not) or does "not
+    fit".
+    """
     low, high = memory
     return "fits" if high <= on.memory else "tight" if low <= on.memory else "does not fit"
 
 
 def steps(preset: Preset, gpus: int = 1) -> dict[str, int]:
-    """Return how many steps each part of the schedule takes, the labels first (one picture a step)."""
+    """Return how many steps each part of the schedule takes, the labels first (one picture a
+    step)."""
     pictures = {"labels": preset.data.sun_counts[0], "ebb": EBB_PICTURES}
     found = {LABELS: math.ceil(sum(preset.data.sun_counts) / gpus)}
     for stage in preset.stages:
@@ -187,7 +201,8 @@ def as_text(preset: Preset, precision: str, counts: Counts) -> str:
 
 
 def measured_lines(counts: Counts) -> list[str]:
-    """Return what `make gpu-check` measured of each stage in fp32, beside what is counted, as lines.
+    """Return what `make gpu-check` measured of each stage in fp32, beside what is counted, as
+    lines.
 
     Where there is no such file, one line says so.
     """

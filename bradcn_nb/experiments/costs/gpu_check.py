@@ -1,7 +1,7 @@
 """What only a GPU can tell, in one run of at most eight minutes: `make gpu-check`.
 
-The full nets at 768x512: a forward pass, a training step of each stage in three precisions, order of
-memory, checkpointing, exact resume, a chapter, `torch.compile`; seconds and peak memory of each.
+The full nets at 768x512: a forward pass, a training step of each stage in three precisions, order
+of memory, checkpointing, exact resume, a chapter, `torch.compile`; seconds and peak memory of each.
 `data/results/gpu-step.json` is written after every part, most important first. A part that fails is
 written down with its reason, and the next one runs; what a part needs and lacks is named. It runs
 with any Python that has torch and timm, and installs nothing.
@@ -60,7 +60,9 @@ class Skipped(Exception):
 
 
 def timed(setting: Setting, step: Callable[[], object]) -> dict[str, float]:
-    """Return the best of `REPEATS` times in s after one that warms up, and the peak memory in bytes."""
+    """Return the best of `REPEATS` times in s after one that warms up, and the peak memory in
+    bytes.
+    """
     cuda = setting.device.type == "cuda"
     wait = torch.cuda.synchronize if cuda else lambda: None
     if cuda:

@@ -1,4 +1,5 @@
-"""DPT-Hybrid as its authors organised it: what our nets are compared with, for values and for speed.
+"""DPT-Hybrid as its authors organised it: what our nets are compared with, for values and for
+speed.
 
 Only `bench` and the tests use it. It owns all of timm's ViT and listens to it with hooks, enlarges
 before the 1x1 convolutions, and keeps the weights that no output depends on. Its state dict has

@@ -1,7 +1,7 @@
 """What one training step costs, counted without a GPU and without memory: for `estimate`.
 
-A whole step of a stage (forward, loss, backward; recomputation where checkpointing asks for it) runs
-on fake tensors, as in `summary`, and four things are counted:
+A whole step of a stage (forward, loss, backward; recomputation where checkpointing asks for it)
+runs on fake tensors, as in `summary`, and four things are counted:
 
 * MACs, those of convolutions apart from those of matrix products: GPUs may run the two in different
   precision. What `summary` leaves out is left out here, too.
@@ -68,7 +68,8 @@ class StepCount:
 
     @property
     def step_bytes(self) -> int:
-        """The most bytes that the step's tensors hold at once, weights and Adam's moments included."""
+        """The most bytes that the step's tensors hold at once, weights and Adam's moments
+        included."""
         return self.fixed_bytes + self.peak_bytes
 
 
@@ -220,7 +221,8 @@ def key(size: tuple[int, int], half: bool, checkpointing: bool) -> str:
 
 
 def count_table(preset: Preset, progress: bool = True) -> dict[str, dict[str, dict[str, int]]]:
-    """Count all of SIZES in both precisions, with and without checkpointing; plain JSON, by `key`."""
+    """Count all of SIZES in both precisions, with and without checkpointing; plain JSON, by
+    `key`."""
     ways = [(size, half, on) for size in SIZES for half in (False, True) for on in (False, True)]
     return {
         key(*way): {name: asdict(count) for name, count in count_all(preset, *way).items()}

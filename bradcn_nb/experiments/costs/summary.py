@@ -1,8 +1,8 @@
 """What the nets cost before anyone runs them: `python -m bradcn_nb summary`.
 
-Nothing here is looked up: the nets run on fake tensors, which have shapes, types and storages but no
-memory, so that `paper` at 768x512 takes seconds. They stand for tensors of a CPU; a GPU's kernels
-keep the same activations up to a few small statistics.
+Nothing here is looked up: the nets run on fake tensors, which have shapes, types and storages but
+no memory, so that `paper` at 768x512 takes seconds. They stand for tensors of a CPU; a GPU's
+kernels keep the same activations up to a few small statistics.
 
 * A MAC is one multiplication with its addition: those of convolutions, linear layers and attention
   (its two matrix products). Not counted: biases, norms, activation functions, softmax, weight
@@ -53,8 +53,9 @@ class NetSummary:
 class Alive(TorchDispatchMode):
     """While it is entered, remember the most bytes that tensors made since then held at one time.
 
-    `ignored`: a net whose parameters do not count. `peak` is the result, in bytes. `collect`: look for
-    cyclic garbage before each new peak, slowly; under checkpointing the watching itself makes some.
+    `ignored`: a net whose parameters do not count. `peak` is the result, in bytes. `collect`: look
+    for cyclic garbage before each new peak, slowly; under checkpointing the watching itself makes
+    some.
     """
 
     def __init__(self, ignored: nn.Module, collect: bool = False):
@@ -94,7 +95,8 @@ def _storages(net: nn.Module) -> set[StorageWeakRef]:
 
 @contextmanager
 def fake(build: Callable[[], nn.Module]) -> Iterator[nn.Module]:
-    """Yield the net that `build` makes, without memory; what runs inside the context is fake, too."""
+    """Yield the net that `build` makes, without memory; what runs inside the context is fake,
+    too."""
     with torch.device("meta"):
         net = build()
     with FakeTensorMode(allow_non_fake_inputs=True):
@@ -108,7 +110,9 @@ def _attention_flops(query, key, value, *_, **__) -> int:
 
 
 def _attention_backward_flops(gradient, query, key, value, *_, **__) -> int:
-    """Four products: for the gradients of query, key, value and the weights; the recomputed one not."""
+    """Four products: for the gradients of query, key, value and the weights; the recomputed one
+    not.
+    """
     return 2 * _attention_flops(query, key, value)
 
 
@@ -195,8 +199,8 @@ def summarise(preset: Preset, size: tuple[int, int] | None = None) -> dict[str, 
     """Return a NetSummary of every net by its class's name.
 
     `size` is (height, width) in pixels; without it, the size that `preset` trains at. Each net is
-    counted as if it were trained by itself, BRADCN as in the last stage, where some of it is frozen.
-    Raises SizeError unless both are multiples of the model's stride.
+    counted as if it were trained by itself, BRADCN as in the last stage, where some of it is
+    frozen. Raises SizeError unless both are multiples of the model's stride.
     """
     height, width = size or preset.data.train_size
     with fake(lambda: BRADCN(preset.model)) as model:
@@ -233,7 +237,8 @@ def as_text(preset: Preset, size: tuple[int, int], nets: dict[str, NetSummary]) 
     height, width = size
     stage = preset.stages[-1].name
     lines = [
-        f"preset {preset.name}, pictures of {width}x{height} pixels (width x height), batch 1, fp32",
+        f"preset {preset.name}, pictures of {width}x{height} pixels (width x height), batch 1, "
+        "fp32",
         "",
         f"{'':22}{'parameters':>13}{'trained in':>13}{'GMACs':>10}{'kept for':>13}{'forward,':>12}",
         f"{'':22}{'':13}{stage:>13}{'':10}{'backward MB':>13}{'peak MB':>12}",

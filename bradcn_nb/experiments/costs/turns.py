@@ -17,7 +17,8 @@ def take_turns(
     progress: bool = False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> None:
-    """Run the programs in turns, `repeats` times each; append every run's time to `seconds[name]`."""
+    """Run the programs in turns, `repeats` times each; append every run's time to
+    `seconds[name]`."""
     total = repeats * len(programs)
     with tqdm(total=total, desc=title, unit="run", disable=not progress) as bar:
         for _ in range(repeats):

@@ -15,10 +15,10 @@ from bradcn_nb.presets import ModelConfig
 class BRViT(nn.Module):
     """The Render Net by itself.
 
-    `forward(image)`: (N, 3, H, W) in [0, 1] gives a picture of the same shape, not clamped. Raises
-    SizeError unless H and W are multiples of `cfg.stride`. With `cfg.skip` the net mixes its input
-    in (ledger id "baseline-skip"). The published weights:
-    `net.render_net, _ = models.official.load_brvit(path)`.
+    `forward(image)`: (N, 3, H, W) in [0, 1] gives a picture of the same shape,
+    not clamped. Raises SizeError unless H and W are multiples of `cfg.stride`.
+    With `cfg.skip` the net mixes its input in (ledger id "baseline-skip"). The
+    published weights: `net.render_net, _ = models.official.load_brvit(path)`.
     """
 
     def __init__(self, cfg: ModelConfig):

@@ -22,8 +22,8 @@ class Classical(nn.Module):
 
     `forward(image)`: (N, 3, H, W) in [0, 1] gives the picture of the same shape and the depth
     (N, 1, H, W) in metres. There is nothing to train: the renderer has no weights and hands no
-    gradients on, and a depth net has its own stage. Raises SizeError unless H and W are multiples of
-    `cfg.stride`.
+    gradients on, and a depth net has its own stage. Raises SizeError unless H and W are multiples
+    of `cfg.stride`.
     """
 
     def __init__(self, cfg: ModelConfig):

@@ -1,16 +1,16 @@
 """DBSI (Dutta 2021): depth-aware blending of smoothed images.
 
-Known: the picture is smoothed by three Gaussian kernels, 25, 45 and 75 pixels wide on pictures of about
-1536x1024. A depth net that was trained before (MegaDepth) gives, per pixel, four weights that sum to
-1, and the result is the weighted mean of the picture and its three smoothed versions. Nothing
-can be drawn that is not between them. The inner sizes, and how depth becomes weights, were never
-published as code.
+Known: the picture is smoothed by three Gaussian kernels, 25, 45 and 75 pixels wide on pictures of
+about 1536x1024. A depth net that was trained before (MegaDepth) gives, per pixel, four weights that
+sum to 1, and the result is the weighted mean of the picture and its three smoothed versions.
+Nothing can be drawn that is not between them. The inner sizes, and how depth becomes weights, were
+never published as code.
 
-Our reading (ledger id "dbsi-sizes"): the package's DepthNet gives the depth. Its inverse, in which blur is
-linear, goes beside the picture into an encoder-decoder of DMSHN's kind (by the same author), which
-gives the weights, its last features normalised (a softmax that is saturated learns no more); both nets
-are trained. A kernel's width gives its standard deviation by OpenCV's rule, and kernels shrink with the
-picture.
+Our reading (ledger id "dbsi-sizes"): the package's DepthNet gives the depth. Its inverse, in which
+blur is linear, goes beside the picture into an encoder-decoder of DMSHN's kind (by the same
+author), which gives the weights, its last features normalised (a softmax that is saturated learns
+no more); both nets are trained. A kernel's width gives its standard deviation by OpenCV's rule, and
+kernels shrink with the picture.
 """
 
 from dataclasses import dataclass
@@ -40,8 +40,8 @@ class DBSIConfig:
 def gaussian_kernel(side: int, height: int) -> Tensor:
     """Return a 1-D kernel that sums to 1: `side` pixels at 1024 rows, brought to `height` rows.
 
-    The standard deviation follows OpenCV's rule for `side`. Each weight is the Gaussian's integral over
-    its pixel, because a deviation below half a pixel would vanish between the samples.
+    The standard deviation follows OpenCV's rule for `side`. Each weight is the Gaussian's integral
+    over its pixel, because a deviation below half a pixel would vanish between the samples.
     """
     scale = height / KERNEL_HEIGHT
     sigma = scale * (0.3 * ((side - 1) / 2 - 1) + 0.8)
@@ -64,8 +64,8 @@ class DBSI(nn.Module):
     """Blend a picture with smoothed versions of itself, by weights that depend on depth.
 
     `forward(image)`: (N, 3, H, W) in [0, 1] gives a picture of the same shape, between the smallest
-    and the largest value nearby, and the depth (N, 1, H, W) in metres. Raises SizeError unless H and W
-    are multiples of the depth net's stride.
+    and the largest value nearby, and the depth (N, 1, H, W) in metres. Raises SizeError unless H
+    and W are multiples of the depth net's stride.
     """
 
     def __init__(self, cfg: DBSIConfig):
@@ -83,7 +83,8 @@ class DBSI(nn.Module):
         )
 
     def weights(self, image: Tensor, depth: Tensor) -> Tensor:
-        """Return the share of the picture and of each smoothed one: (N, 4, H, W), sum 1 per pixel."""
+        """Return the share of the picture and of each smoothed one: (N, 4, H, W), sum 1 per
+        pixel."""
         return self.blend(torch.cat((centre(image), 1 / depth), 1)).softmax(1)
 
     def pictures(self, image: Tensor) -> Tensor:
@@ -95,4 +96,5 @@ class DBSI(nn.Module):
         check_image(image, self.stride)
         depth = self.depth_net(image)
         shares = self.weights(image, depth)[:, :, None]  # (N, 4, 1, H, W)
-        return BRADCNOutput((shares * self.pictures(image)).sum(1), depth, None)
+        bokeh = (shares * self.pictures(image)).sum(1)
+        return BRADCNOutput(bokeh, depth, None)

@@ -1,8 +1,9 @@
 """DMSHN and stacked DMSHN (Dutta et al. 2021): a picture drawn at three sizes, coarse to fine.
 
-Known, since code and weights are public: every size, and with them 5,424,393 weights, 10,848,786 when
-stacked. Three levels x, x/2 and x/4 have an encoder and a decoder each, with weights of their own and
-no norm. Our reading: only the skip (ledger id "baseline-skip"), which the published net lacks.
+Known, since code and weights are public: every size, and with them 5,424,393 weights, 10,848,786
+when stacked. Three levels x, x/2 and x/4 have an encoder and a decoder each, with weights of their
+own and no norm. Our reading: only the skip (ledger id "baseline-skip"), which the published net
+lacks.
 """
 
 from dataclasses import dataclass
@@ -40,7 +41,8 @@ class ResidualBlock(nn.Module):
 
 
 def encoder(in_channels: int, widths: tuple[int, ...]) -> nn.Sequential:
-    """Return (N, in_channels, H, W) -> (N, widths[-1], H / s, W / s), s = 2 ** (len(widths) - 1)."""
+    """Return (N, in_channels, H, W) -> (N, widths[-1], H / s, W / s), s = 2 ** (len(widths) -
+    1)."""
     layers = [nn.Conv2d(in_channels, widths[0], kernel_size=3, padding=1)]
     layers += [ResidualBlock(widths[0]) for _ in range(BLOCKS)]
     for fine, coarse in pairwise(widths):
@@ -65,9 +67,9 @@ def _scaled(x: Tensor, factor: float) -> Tensor:
 class DMSHN(nn.Module):
     """The deep multi-scale hierarchical network.
 
-    `forward(image)`: (N, 3, H, W) in [0, 1] gives a picture of the same shape, not clamped. Each level
-    draws what the next finer one adds to its input, and hands its features on. Raises SizeError
-    unless H and W are multiples of 16 (with three widths).
+    `forward(image)`: (N, 3, H, W) in [0, 1] gives a picture of the same shape, not clamped. Each
+    level draws what the next finer one adds to its input, and hands its features on. Raises
+    SizeError unless H and W are multiples of 16 (with three widths).
     """
 
     def __init__(self, cfg: DMSHNConfig):

@@ -6,7 +6,8 @@ from bradcn_nb.models.bradcn import BRADCNOutput
 
 
 class Identity(nn.Module):
-    """`forward(image)`: (N, 3, H, W) gives the same picture as a BRADCNOutput; nothing is learnt."""
+    """`forward(image)`: (N, 3, H, W) gives the same picture as a BRADCNOutput; nothing is
+    learnt."""
 
     def forward(self, image: Tensor) -> BRADCNOutput:
         return BRADCNOutput(image, None, None)

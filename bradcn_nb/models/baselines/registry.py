@@ -28,8 +28,9 @@ _BRVIT_MINI = replace(
     head_widths=(24, 24),
 )
 
-# Name -> net, its configuration at the size `mini`, and at `full`. What learns has at `mini` as many
-# weights as mini BRADCN trains in stage 2, 3,030,833, to within 20 % (ledger id "baseline-widths").
+# Name -> net, its configuration at the size `mini`, and at `full`. What learns has at `mini` as
+# many weights as mini BRADCN trains in stage 2, 3,030,833, to within 20 % (ledger id
+# "baseline-widths").
 _NETS = {
     "classical": (Classical, _MINI, _FULL),
     "skn": (SKN, SKNConfig((24, 48, 104, 208)), SKNConfig()),

@@ -3,8 +3,8 @@
 Known: the block. Table I names "SKN [18]", and [18] is Li et al.'s classifier. How it was made to
 draw bokeh, its sizes and its code were never published. Our reading (ledger id "skn-variant"): two
 branches, 3x3 and 3x3 dilated by 2 (as wide as 5x5), softmax attention between them per channel, in
-residual blocks of an encoder-decoder with additive skip connections. No norm, since the paper trains
-with batch 1.
+residual blocks of an encoder-decoder with additive skip connections. No norm, since the paper
+trains with batch 1.
 """
 
 from dataclasses import dataclass
@@ -31,29 +31,34 @@ class SKNConfig:
 
 
 class SelectiveKernel(nn.Module):
-    """Split, fuse, select (Li et al. 2019, Section 3.1); keeps the shape (N, C, H, W).
+    """Split, fuse, select (Li et al. 2019, Section 3.1); keeps the shape (N,
+    C, H, W).
 
-    Each branch sees another neighbourhood. What all of them found, averaged over the picture, decides
-    channel by channel how much of each branch passes.
+    Each branch sees another neighbourhood. What all of them found, averaged
+    over the picture, decides channel by channel how much of each branch
+    passes.
     """
 
     def __init__(self, width: int):
         super().__init__()
         squeezed = max(width // REDUCTION, LEAST)
         self.branches = nn.ModuleList(
-            nn.Conv2d(width, width, kernel_size=3, padding=d, dilation=d) for d in DILATIONS
+            nn.Conv2d(width, width, 3, 1, d, dilation=d) for d in DILATIONS
         )
         self.squeeze = nn.Linear(width, squeezed)
         self.expand = nn.Linear(squeezed, len(DILATIONS) * width)
 
     def attention(self, seen: Tensor) -> Tensor:
-        """Return each branch's share of each channel: (N, M, C, H, W) -> (N, M, C), sum over M is 1."""
+        """Return each branch's share of each channel: (N, M, C, H, W) -> (N,
+        M, C), sum over M is 1.
+        """
         summary = seen.sum(1).mean((2, 3))  # (N, C)
         scores = self.expand(F.relu(self.squeeze(summary)))  # (N, M * C)
         return scores.unflatten(1, (len(DILATIONS), -1)).softmax(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        seen = torch.stack([F.relu(branch(x)) for branch in self.branches], 1)  # (N, M, C, H, W)
+        seen = [F.relu(branch(x)) for branch in self.branches]
+        seen = torch.stack(seen, 1)  # (N, M, C, H, W)
         return (seen * self.attention(seen)[..., None, None]).sum(1)
 
 
