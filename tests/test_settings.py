@@ -195,7 +195,7 @@ def test_what_is_written_can_be_read_by_whom_the_umask_allows(root, given, tmp_p
         assert file.stat().st_mode & 0o777 == 0o666 & ~files._UMASK
 
 
-def test_what_is_scored_is_neither_trained_nor_tested_on(tmp_path):
+def test_what_is_scored_while_training_is_neither_trained_nor_tested_on(tmp_path):
     mini = preset("mini")
     stage, sources = mini.stage("stage2a"), stages.Sources(ebb=write_ebb(tmp_path, 21, 1))
     _, check = stages.datasets(mini, stage, sources, None)
