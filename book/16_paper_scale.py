@@ -207,7 +207,8 @@ for stage in tiny.stages:
     print(f"{stage.name:8} {stage.net:7} rate {stage.lr:g}, batch {stage.batch}, {loss}")
 
 # %% [markdown]
-# The two files that `convert` would write are random here. Then one call does what `train --max-steps 3` does.
+# The two files that `convert` would write are random here. Then one call does what `train --max-steps 3` does: a trial,
+# of which no stage is finished. The same call without `max_steps` would go on.
 
 # %%
 from bradcn_nb.models import BRADCN, DepthNet, RenderNet, load_weights, save_weights

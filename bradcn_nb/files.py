@@ -52,8 +52,7 @@ def is_unused(folder: Path) -> bool:
 
 
 def file_digest(path: str | Path) -> str:
-    """Return the SHA-256 of a file as 64 hexadecimal digits; raises OSError if it cannot be
-    read."""
+    """Return the SHA-256 of a file, 64 hexadecimal digits; raises OSError if it cannot be read."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

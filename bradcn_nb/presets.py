@@ -60,15 +60,15 @@ class DataConfig:
     sun_counts: tuple[int, int]  # (train, test) frames drawn from SUN RGB-D
     clip_m: float  # depths beyond this many metres are clipped
     sun_split: str = "random"  # as Section IV-A; "scene": no place in both sets, ledger "sun-leak"
-    # The bundled set, trained and tested on by nobody, that is scored after every epoch; None:
-    # items that the training set then lacks (ledger "check-items").
+    # What is scored after each epoch is neither trained nor tested on, ledger "check-items": a
+    # bundled set, or None: the last items of the training set, which are not trained on then.
     check: str | None = "mini-check"
-    check_items: int = 16  # 0: none is scored, and none is held out
+    check_items: int = 16
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of the schedule: which net learns what, and for how long."""
+    """One part of the schedule: which net learns what, for how long."""
 
     name: str
     net: str  # "depth" | "adcn" | "bradcn" | the name of a baseline
@@ -80,14 +80,13 @@ class Stage:
     ms_ssim: float = 0.0  # weight of 1 - MS-SSIM, ledger id "loss-weights"
     samples_per_epoch: int | None = None  # None: the whole data set
     frozen: tuple[str, ...] = ()  # parts of the net that keep their weights
-    schedule: str = "constant"  # of the rate: `training.steps.SCHEDULES`
+    schedule: str = "constant"  # or "cosine", see `training.steps.SCHEDULES`
     # Do and De as `data.maps` holds them; None: predicted, or not used
     given: tuple[str | None, str | None] = (None, None)
 
     @property
     def calibrates(self) -> bool:
-        """Whether the whole model is there, but only its ADCN learns, and
-        nothing is rendered."""
+        """Whether only the ADCN learns, beside the rest of the model."""
         return self.net == "bradcn" and set(ALL_BUT_ADCN) <= set(self.frozen)
 
 
@@ -97,9 +96,15 @@ ALL_BUT_ADCN = ("render_net", "depth_net", "depth_branch", "error_branch")  # pa
 PRECISIONS = ("fp32", "bf16", "fp16")
 
 
+def require(sound: bool, name: str, value: object, wanted: str = "above 0") -> None:
+    """Raise BradcnError, which says what `name` is and what is `wanted`, unless it is `sound`."""
+    if not sound:
+        raise BradcnError(f"{name} is {value}: it must be {wanted}")
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """How a step is computed, in every stage; it changes the weights.
+    """How a step is computed, in every stage; each field changes the weights.
 
     A step is one move of the optimiser. Its loss is the mean over processes *
     `accumulate` * `Stage.batch` items, as if they were one batch. What changes
@@ -109,20 +114,16 @@ class Recipe:
 
     precision: str = "fp32"  # of the forward pass; "fp16" needs a GPU
     accumulate: int = 1  # batches of each process in a step
-    clip: float | None = None  # the gradient's norm is cut to this
+    clip: float | None = None  # cuts the gradient's norm to this
     ema: float | None = None  # decay of a running mean of the weights
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            known = ", ".join(PRECISIONS)
-            given = repr(self.precision)
-            raise BradcnError(f"unknown precision {given}: use {known}")
-        if self.accumulate < 1:
-            raise BradcnError(f"accumulate {self.accumulate} is not 1 or more")
-        if self.clip is not None and not self.clip > 0:
-            raise BradcnError(f"clip is {self.clip}: a norm is above 0")
-        if self.ema is not None and not 0 < self.ema < 1:
-            raise BradcnError(f"ema is {self.ema}: a decay is between 0 and 1")
+        known = self.precision in PRECISIONS
+        require(known, "precision", self.precision, f"in {PRECISIONS}")
+        require(self.accumulate > 0, "accumulate", self.accumulate)
+        require(self.clip is None or self.clip > 0, "clip", self.clip)
+        if self.ema is not None:
+            require(0 < self.ema < 1, "ema", self.ema, "between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,19 @@ class Preset:
     seed: int = 0
     recipe: Recipe = Recipe()
 
+    def __post_init__(self) -> None:
+        data, stride = self.data, self.model.stride
+        require(self.seed >= 0, "seed", self.seed, "0 or more")
+        fits = all(side > 0 and side % stride == 0 for side in data.train_size)
+        require(fits, "data.train_size", data.train_size, f"multiples of {stride}")
+        for name in ("sun_counts", "clip_m", "truth_scale"):
+            value = getattr(data, name)
+            lowest = min(value) if isinstance(value, tuple) else value
+            require(lowest > 0, f"data.{name}", value)
+        require(data.check_items >= 0, "data.check_items", data.check_items, "0 or more")
+        for stage in self.stages:
+            _check_stage(stage)
+
     def stage(self, name: str) -> Stage:
         """Return the stage called `name`; raises BradcnError naming the stages that exist."""
         for stage in self.stages:
@@ -143,6 +157,17 @@ class Preset:
                 return stage
         names = ", ".join(stage.name for stage in self.stages)
         raise BradcnError(f"preset {self.name!r} has no stage {name!r}: choose one of {names}")
+
+
+def _check_stage(stage: Stage) -> None:
+    for name in ("epochs", "lr", "batch", "samples_per_epoch"):
+        value = getattr(stage, name)
+        optional = name == "samples_per_epoch" and stage.data != "scenes"
+        require(optional if value is None else value > 0, f"{stage.name}.{name}", value)
+    weights = (stage.l1, stage.ms_ssim)
+    require(min(weights) >= 0 < max(weights), f"{stage.name}: l1, ms_ssim", weights, "a loss")
+    if stage.ms_ssim and stage.data != "ebb":  # its windows would mix what a mask separates
+        raise BradcnError(f"{stage.name}.ms_ssim is {stage.ms_ssim}: it compares pictures only")
 
 
 _FULL_MODEL = ModelConfig(
@@ -233,8 +258,7 @@ PRESETS: dict[str, Preset] = {
 
 
 def preset_of(cfg: ModelConfig) -> str:
-    """Return the name of the preset that has this model, whichever kind its depth is, or
-    "custom"."""
+    """Return which preset has this model, whichever kind its depth is, or "custom"."""
     cfg = replace(cfg, depth_kind="metric")
     # From the back: `colab` has the model of `paper`.
     return next((name for name, known in reversed(PRESETS.items()) if known.model == cfg), "custom")

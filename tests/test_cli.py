@@ -9,26 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from test_commands import commands_of
 from test_resume import write_ebb, write_nets
 
 from bradcn_nb.__main__ import main
+from bradcn_nb.cli import build_parser
 from bradcn_nb.models import BRADCN, save_weights
 from bradcn_nb.presets import preset
-
-COMMANDS = (
-    "data",
-    "convert",
-    "labels",
-    "train",
-    "report",
-    "evaluate",
-    "score",
-    "lpips-weights",
-    "render",
-    "summary",
-    "estimate",
-    "bench",
-)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +60,7 @@ def test_help_needs_no_heavy_import():
     assert time.monotonic() - start < 3  # 0.2 s on an idle machine
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", commands_of(build_parser()))
 def test_every_command_has_examples(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])

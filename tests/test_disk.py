@@ -1,5 +1,4 @@
-"""A disk that is full or read-only: one line, nothing lost, and the same bits once there is
-room."""
+"""A disk that is full or read-only: one line, nothing lost, the same bits once there is room."""
 
 import errno
 import json
@@ -55,15 +54,14 @@ def full_after_a_part(_tensors, path, **_):
 
 
 # What fails, from which of its calls on, and how; the file that the error names; the step kept.
-# A run has 10 steps, a checkpoint every 2, and reports (log) every 2 and at the epochs' ends, 5 and
-# 10.
+# A run has 6 steps, a checkpoint every 2, rows of the log every 2 and at the epochs' ends (3, 6).
 FAILURES = {
-    "checkpoint": (checkpoint, "save_file", 3, full_after_a_part, "checkpoint.safetensors", 4),
-    "checkpoint's name": (files, "sync_replace", 5, full, "checkpoint.safetensors", 4),
-    "log": (log.Log, "_write", 4, full, "log.csv", 4),
-    "strip": (log, "write_atomically", 2, full, "epoch-002.png", 8),
-    "weights": (loop, "save_weights", 1, full, "bradcn.safetensors", 10),
-    "the end's record": (files, "sync_replace", 10, full, "done.json", 10),
+    "checkpoint": (checkpoint, "save_file", 2, full_after_a_part, "checkpoint.safetensors", 2),
+    "checkpoint's name": (files, "sync_replace", 4, full, "checkpoint.safetensors", 2),
+    "log": (log.Log, "_write", 4, full, "log.csv", 2),
+    "strip": (log, "write_atomically", 2, full, "epoch-002.png", 4),
+    "weights": (loop, "save_weights", 1, full, "bradcn.safetensors", 6),
+    "the end's record": (files, "sync_replace", 8, full, "done.json", 6),
 }
 
 
@@ -91,8 +89,7 @@ def test_a_full_disk_loses_nothing(whole, tmp_path, monkeypatch, what):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A function that mounts or resizes a file system in memory; skips where that is not
-    allowed."""
+    """A function that mounts or resizes a file system in memory; skips where it may not."""
     folder = tmp_path / "disk"
     folder.mkdir()
 

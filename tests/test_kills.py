@@ -55,7 +55,7 @@ def killer(tmp_path_factory):
     the stage, or None when the process was faster. `killer.whole` is the run that nobody killed.
     """
     root = tmp_path_factory.mktemp("kills")
-    write_ebb(root / "ebb")
+    write_ebb(root / "ebb", 18)
     write_nets(root, tiny_preset())
     server = multiprocessing.get_context("forkserver")  # its children need not import torch again
     server.set_forkserver_preload(["test_kills"])
@@ -77,8 +77,7 @@ def killer(tmp_path_factory):
         child, _ = start(root / f"killed{number}")
         stage = root / f"killed{number}" / "stage2a"
         time.sleep(share * length)
-        half = stage / "checkpoint.safetensors.tmp"
-        while aim and child.is_alive() and not half.exists():
+        while aim and child.is_alive() and not any(stage.glob(".checkpoint.*.tmp")):
             pass
         child.kill()
         child.join(PATIENCE_S)

@@ -21,11 +21,11 @@ from PIL import Image
 from bradcn_nb.__main__ import main
 from bradcn_nb.data import encode_depth
 from bradcn_nb.errors import WeightsError
-from bradcn_nb.experiments.costs.bench import STATUS
 from bradcn_nb.models import BRADCN, DepthNet, RenderNet, load_weights, read_metadata
 from bradcn_nb.models.official import load_dpt, to_official
 from bradcn_nb.presets import PRESETS, Preset, preset
 
+STATUS = Path("/proc/self/status")
 STEPS = 3
 FRAMES = (  # one of each sensor, where and how SUN RGB-D files them
     ("kv1/NYUdata/NYU0001", "NYU0001.jpg", (427, 561)),
@@ -67,7 +67,7 @@ def picture(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     return (coarse + noise).clip(0, 255).astype(np.uint8)
 
 
-def write_data(root: Path, pair: tuple[int, int]) -> dict[str, Path]:
+def write_data(root: Path, pair: tuple[int, int], shrink: int = 4) -> dict[str, Path]:
     """Write EBB! (3 training and 2 test pairs, about `pair` pixels) and SUN RGB-D below `root`."""
     rng, ebb, sun = np.random.default_rng(0), root / "EBB", root / "SUNRGBD"
     for number in (0, 1, 4399, 4400, 4693):
@@ -75,8 +75,8 @@ def write_data(root: Path, pair: tuple[int, int]) -> dict[str, Path]:
         for folder, pixels in (("original", sharp), ("bokeh", cv2.GaussianBlur(sharp, (0, 0), 4))):
             (ebb / folder).mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(ebb / folder / f"{number}.jpg", quality=95)
-    for where, name, size in FRAMES:
-        frame = sun / where
+    for where, name, native in FRAMES:
+        frame, size = sun / where, (native[0] // shrink, native[1] // shrink)
         for folder in ("image", "depth", "depth_bfx"):
             (frame / folder).mkdir(parents=True)
         Image.fromarray(picture(rng, size)).save(frame / "image" / name, quality=95)
@@ -124,7 +124,8 @@ def whole_way(root: Path, name: str, data: dict[str, Path], labels_apart: bool) 
         command("labels", *common, "--out", root / "labels")
         given += ("--labels", root / "labels")
     command("train", "--run", run, *common, *given)
-    command("report", run)
+    if labels_apart:
+        command("report", run)
     weights = ("--preset", name, "--weights", run / "bradcn.safetensors", "--threads", 1)
     command("evaluate", *weights, "--ebb", data["ebb"], "--json", "--quiet")
     command("render", data["ebb"] / "original" / "4400.jpg", "-o", root / "out.jpg", *weights)
@@ -144,7 +145,7 @@ def assert_trained(root: Path, run: Path, name: str, data: dict[str, Path]) -> N
         assert [row["step"] for row in log] == [str(n + 1) for n in range(STEPS)]
         assert {float(row["lr"]) for row in log} == {1e-4 if stage == "stage1" else 5e-5}
         assert np.isfinite([float(row["loss"]) for row in log]).all()
-        assert np.isfinite(float(log[-1]["check"]))
+        assert {row["check"] for row in log} == {""}  # a tenth of so few items is none
     # 1 - MS-SSIM joins L1 in stage 2b.
     assert float(logs["stage2b"][0]["loss"]) > float(logs["stage2a"][-1]["loss"])
 
@@ -163,7 +164,6 @@ def assert_trained(root: Path, run: Path, name: str, data: dict[str, Path]) -> N
     before = dict(model.adcn.state_dict())
     load_weights(run / "stage1" / "adcn.safetensors", model.adcn, name)
     assert all(torch.equal(before[key], value) for key, value in model.adcn.state_dict().items())
-    assert (run / "report" / "curves.png").is_file()
     with (
         Image.open(root / "out.jpg") as out,
         Image.open(data["ebb"] / "original/4400.jpg") as photo,
@@ -181,7 +181,9 @@ def test_from_official_files_to_a_photograph(name, tmp_path, monkeypatch, capsys
     out = capsys.readouterr().out
     (judged,) = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
     assert judged["n"] == 2 and judged["preset"] == name and 5 < judged["psnr"] < 60
-    assert "3 stages begun, 3 finished" in out
+    if name == "paper":
+        assert "3 stages begun, 0 finished" in out  # a trial
+        assert (run / "report" / "curves.png").is_file()
     assert_trained(tmp_path, run, name, data)
     assert "dpt: dpt_hybrid_nyu" in read_metadata(tmp_path / "depth.safetensors")["converted_from"]
 
@@ -270,7 +272,7 @@ if __name__ == "__main__":
     full = preset("paper")
     PRESETS["paper"] = replace(full, data=replace(full.data, sun_counts=COUNTS))
     folder = Path(sys.argv[1])
-    sets = write_data(folder, (1024, 1536))
+    sets = write_data(folder, (1024, 1536), shrink=1)
     trained = whole_way(folder, "paper", sets, labels_apart=True)
     assert_trained(folder, trained, "paper", sets)
     peak = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:"))

@@ -1,13 +1,11 @@
-"""Several processes: the gradients of one with a larger batch, exact resume, and no hang when one
-dies.
-"""
+"""Several processes: one's gradients with a larger batch, exact resume, no hang when one dies."""
 
 import dataclasses
 import json
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
+import socket
 import time
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from safetensors.torch import load_file
 from test_resume import tensors, tiny_preset, write_ebb, write_nets
 from test_training import write_sun
 
-import bradcn_nb
 from bradcn_nb.errors import RunError
 from bradcn_nb.presets import Preset, Recipe
 from bradcn_nb.training import fit, make_run_labels, train
@@ -70,8 +67,8 @@ def nets(root: Path) -> dict[str, Path]:
     return {name: root / f"{name}.safetensors" for name in ("depth", "adcn")}
 
 
-def long_run(root: Path, run_dir: Path, stop_at: int | None, **options) -> Path | int:
-    """Train 2 epochs of 4 steps, the last ones uneven; one process is asked to stop at a step."""
+def long_run(root: Path, run_dir: Path, stop_at: int | None, epochs: int = 2, **options) -> int:
+    """Train epochs of 3 steps, the last ones uneven; process 1 is asked to stop at a step."""
     update, process = fit.Fit._update, int(os.environ.get("RANK", "0"))
 
     def noted(self, *given):
@@ -80,75 +77,73 @@ def long_run(root: Path, run_dir: Path, stop_at: int | None, **options) -> Path 
             os.kill(os.getpid(), signal.SIGTERM)
 
     fit.Fit._update = noted
-    tiny = dataclasses.replace(tiny_preset(), recipe=Recipe(ema=0.9, clip=1.0))
-    data, shown = {"ebb": root / "ebb29"}, {"threads": 1, "progress": False}
+    tiny = dataclasses.replace(tiny_preset(epochs), recipe=Recipe(ema=0.9, clip=1.0))
+    data, shown = {"ebb": root / "ebb21"}, {"threads": 1, "progress": False}
     try:
-        return train(tiny, "stage2a", run_dir, init=nets(root), data=data, **shown, **options)
+        train(tiny, "stage2a", run_dir, init=nets(root), data=data, **shown, **options)
+        return 0
     except SystemExit as stopped:
         return stopped.code
     finally:
         fit.Fit._update = update
 
 
-def work(root: Path) -> None:
-    """What each of the two processes does; the last run ends only when one of them is killed."""
-    process = int(os.environ["RANK"])
-    (root / f"pid{process}").write_text(str(os.getpid()))
+def work(root: Path, process: int, port: int) -> None:
+    """What each of two processes does; the last run ends only when one of them is killed."""
+    own = {"RANK": process, "LOCAL_RANK": process, "WORLD_SIZE": 2, "MASTER_PORT": port}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1"} | {name: str(value) for name, value in own.items()}
     for case in CASES.values():
         case.run(root, 2)
     long_run(root, root / "whole", None)
-    told = {"code": long_run(root, root / "stopped", 3)}
-    told["log"] = (root / "stopped" / "stage2a" / "log.csv").read_text()
+    stopped = {"code": long_run(root, root / "stopped", 2)}
+    stopped["log"] = (root / "stopped" / "stage2a" / "log.csv").read_text()
     long_run(root, root / "stopped", None)
     if process == 0:
-        (root / "told.json").write_text(json.dumps(told))
+        (root / "stopped.json").write_text(json.dumps(stopped))
     try:
-        long_run(root, root / "endless", None, max_steps=10**6, checkpoint_every=2)
+        long_run(root, root / "endless", None, epochs=10**6, checkpoint_every=2)
     except RunError as error:
         (root / f"error{process}").write_text(str(error))
         raise
 
 
-def wait_for(path: Path, launched: subprocess.Popen) -> None:
+def wait_for(path: Path, workers: list[multiprocessing.Process]) -> None:
     """Wait until `path` is there; fail when the processes end or hang instead."""
     until = time.monotonic() + PATIENCE_S
     while not path.exists():
-        assert launched.poll() is None, f"ended with {launched.returncode} before {path.name}"
+        assert all(worker.is_alive() for worker in workers), f"ended before {path.name}"
         assert time.monotonic() < until, f"no {path.name} in {PATIENCE_S} s"
         time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
-    """The folder of the data and of all runs, and the launcher of two processes, in its last
-    run."""
+    """The folder of the data and of all runs, and the two processes, in their last run."""
     root = tmp_path_factory.mktemp("processes")
-    for items in (1, 4, 7, 29):
+    for items in (1, 4, 7, 21):
         write_ebb(root / f"ebb{items}", items, 2)
     write_sun(root / "sun", holes=True)
     write_nets(root, tiny_preset())
     masked = CASES["masked and uneven"].preset(1)
     labels, depth = root / "labels5", nets(root)["depth"]
     make_run_labels(masked, depth, out_dir=labels, sun=root / "sun", progress=False)
-
-    package = str(Path(bradcn_nb.__file__).parent.parent)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    launched = subprocess.Popen(
-        [*command, __file__, str(root)],
-        env=os.environ | {"PYTHONPATH": package, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=(root / "stderr").open("wb"),
-        start_new_session=True,
-    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = multiprocessing.get_context("forkserver")  # its children need not import torch again
+    server.set_forkserver_preload(["test_processes"])
+    workers = [server.Process(target=work, args=(root, n, port), daemon=True) for n in (0, 1)]
+    for worker in workers:
+        worker.start()
     try:
         for case in CASES.values():
             case.run(root, 1)
-        wait_for(root / "told.json", launched)
-        yield root, launched
+        wait_for(root / "stopped.json", workers)
+        yield root, workers
     finally:
-        if launched.poll() is None:
-            launched.terminate()  # the launcher ends its two processes, by force in the end
-            launched.wait(PATIENCE_S)
+        for worker in workers:
+            worker.kill()
+            worker.join(PATIENCE_S)
 
 
 def gradients(stage: Path) -> dict[str, torch.Tensor]:
@@ -172,9 +167,9 @@ def test_two_processes_have_the_gradients_of_one_with_twice_the_batch(both, name
 
 def test_a_stop_is_agreed_on_and_the_run_goes_on_to_the_same_bits(both):
     root, _ = both
-    told = json.loads((root / "told.json").read_text())
-    assert told["code"] == 128 + signal.SIGTERM  # though the main process got no signal itself
-    assert len(told["log"].splitlines()) == 1 + 4  # asked at step 3, agreed at the epoch's end
+    stop = json.loads((root / "stopped.json").read_text())
+    assert stop["code"] == 128 + signal.SIGTERM  # though the main process got no signal itself
+    assert len(stop["log"].splitlines()) == 1 + 3  # asked at step 2, agreed at the epoch's end
     stopped, whole = root / "stopped" / "stage2a", root / "whole" / "stage2a"
     for name in ("bradcn.safetensors", "bradcn-ema.safetensors"):
         assert tensors(stopped / name) == tensors(whole / name)
@@ -182,14 +177,10 @@ def test_a_stop_is_agreed_on_and_the_run_goes_on_to_the_same_bits(both):
 
 
 def test_a_killed_process_ends_the_run_with_an_error(both):
-    root, launched = both
-    wait_for(root / "endless" / "stage2a" / "checkpoint.safetensors", launched)
-    os.kill(int((root / "pid1").read_text()), signal.SIGKILL)
-    assert launched.wait(60) not in (0, None)
-    assert not Path("/proc", (root / "pid0").read_text()).exists() or sys.platform != "linux"
-    told = (root / "error0").read_text()
-    assert "another process of this run has ended" in told and "\n" not in told
-
-
-if __name__ == "__main__":
-    work(Path(sys.argv[1]))
+    root, workers = both
+    wait_for(root / "endless" / "stage2a" / "checkpoint.safetensors", workers)
+    workers[1].kill()
+    workers[0].join(60)
+    assert workers[0].exitcode not in (0, None)
+    message = (root / "error0").read_text()
+    assert "another process of this run has ended" in message and "\n" not in message

@@ -43,11 +43,11 @@ def tiny_preset(epochs: int = 2) -> Preset:
         dataclasses.replace(s, epochs=epochs, samples_per_epoch=8 if s.data == "scenes" else None)
         for s in mini.stages
     )
-    data = dataclasses.replace(mini.data, train_size=SIZE, sun_counts=(6, 3))
+    data = dataclasses.replace(mini.data, train_size=SIZE, sun_counts=(6, 3), check_items=3)
     return dataclasses.replace(mini, model=model, stages=stages, data=data)
 
 
-def write_ebb(root: Path, train: int = 18, test: int = 3) -> Path:
+def write_ebb(root: Path, train: int = 10, test: int = 3) -> Path:
     """Write random pairs in EBB!'s layout: `train` from 0 on, `test` from 4400 on."""
     rng = np.random.default_rng(0)
     for folder in ("original", "bokeh"):
@@ -68,7 +68,7 @@ def write_nets(root: Path, tiny: Preset) -> dict[str, Path]:
 
 
 def run_stage(root: Path, run_dir: Path, stage: str = "stage2a") -> Path:
-    """Run a stage with the data and nets below `root`; 2 epochs of 5 steps, checkpoint every 2."""
+    """Run a stage with the data and nets below `root`; 2 epochs of 3 steps, checkpoint every 2."""
     tiny = tiny_preset()
     files = {"depth": root / "depth.safetensors", "adcn": root / "adcn.safetensors"}
     return loop.train(
@@ -147,18 +147,18 @@ def whole(tmp_path_factory) -> tuple[Path, Path, Path]:
 def test_log_of_the_whole_run(whole):
     rows = whole[2].read_text().splitlines()
     assert rows[0] == "step,epoch,loss,lr,check,norm"
-    assert [row.split(",")[0] for row in rows[1:]] == [str(n) for n in range(1, 11)]
-    assert [bool(row.split(",")[4]) for row in rows[1:]] == ([False] * 4 + [True]) * 2
+    assert [row.split(",")[0] for row in rows[1:]] == [str(n) for n in range(1, 7)]
+    assert [bool(row.split(",")[4]) for row in rows[1:]] == [False, False, True] * 2
 
 
 def test_killed_run_ends_with_the_same_bits(whole, tmp_path):
     root, final, log = whole
-    assert start(root, tmp_path, "step:8") == -signal.SIGKILL  # checkpoint of step 6
-    assert len((tmp_path / "stage2a" / "log.csv").read_text().splitlines()) >= 7
-    assert start(root, tmp_path, "write:2") == -signal.SIGKILL  # step 10; keeps that of step 8
+    assert start(root, tmp_path, "step:4") == -signal.SIGKILL  # checkpoint of step 2
+    assert len((tmp_path / "stage2a" / "log.csv").read_text().splitlines()) >= 4
+    assert start(root, tmp_path, "write:2") == -signal.SIGKILL  # step 6; keeps that of step 4
     assert not (tmp_path / "stage2a" / "done.json").exists()
     with safe_open(tmp_path / "stage2a" / "checkpoint.safetensors", "pt") as file:
-        assert '"step": 8' in file.metadata()["progress"]
+        assert '"step": 4' in file.metadata()["progress"]
     again = run_stage(root, tmp_path)
     assert tensors(again) == tensors(final)
     assert (tmp_path / "stage2a" / "log.csv").read_bytes() == log.read_bytes()
@@ -169,12 +169,12 @@ def test_asked_to_stop_writes_a_checkpoint(whole, tmp_path, monkeypatch, how):
     root, final, log = whole
     with monkeypatch.context() as patch:
         patch.setattr(fit, "compare", fit.compare)  # so that the change below is undone
-        die_at_step(3, how)
+        die_at_step(2, how)
         with pytest.raises(KeyboardInterrupt if how == signal.SIGINT else SystemExit) as stopped:
             run_stage(root, tmp_path)
-    assert "step 3 of 10" in str(stopped.value) or stopped.value.code == 143
+    assert "step 2 of 6" in str(stopped.value) or stopped.value.code == 143
     with safe_open(tmp_path / "stage2a" / "checkpoint.safetensors", "pt") as file:
-        assert '"step": 3' in file.metadata()["progress"]
+        assert '"step": 2' in file.metadata()["progress"]
     again = run_stage(root, tmp_path)
     assert tensors(again) == tensors(final)
     assert (tmp_path / "stage2a" / "log.csv").read_bytes() == log.read_bytes()

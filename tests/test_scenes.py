@@ -183,6 +183,8 @@ def test_bundled_sets_are_what_the_seeds_give() -> None:
             assert (data_root() / "mini-ebb" / name).read_bytes() == data, name
     for name, data in bundle.sun_files(7).items():
         assert (data_root() / "mini-sun" / name).read_bytes() == data, name
+    for name, data in (bundle.ebb_files(4384) | bundle.sun_files(360)).items():
+        assert (data_root() / "mini-check" / name).read_bytes() == data, name
 
 
 def test_bundled_sets_are_complete_and_small() -> None:

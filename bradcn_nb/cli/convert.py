@@ -21,8 +21,7 @@ def add(group) -> None:
         convert,
         "Make published weights ready for training.\n"
         + "\n".join(f"  {name:7}{what}" for name, what in KINDS.items())
-        + "\nA DPT file must be the NYUv2 one: MiDaS's has the same names and shapes, but its "
-        "depth has no unit.",
+        + "\nA DPT file must be the NYUv2 one: MiDaS's looks the same, but its depth has no unit.",
         "  python -m bradcn_nb convert dpt dpt_hybrid_nyu-2ce69ec7.pt depth.safetensors\n"
         "  python -m bradcn_nb convert brvit brvit.pth render.safetensors\n"
         "  python -m bradcn_nb convert timm model.safetensors render.safetensors --seed 0",
@@ -36,8 +35,7 @@ def add(group) -> None:
 
 
 def convert(options: argparse.Namespace) -> None:
-    """Handle `convert`; raises WeightsError for a file of anything else, and then writes
-    nothing."""
+    """Handle `convert`; raises WeightsError for any other file, and then writes nothing."""
     if options.out.resolve() == options.file.resolve():
         raise BradcnError(f"{options.out}: would replace the file that is read; name another OUT")
     if options.out.suffix != ".safetensors":

@@ -86,7 +86,7 @@ def make_data(options: argparse.Namespace) -> None:
     from bradcn_nb.data import bundle
 
     bundle.make(options.out, options.pairs, progress=not options.quiet)
-    print(f"{options.out}: mini-ebb and mini-sun are made")
+    print(f"{options.out}: mini-ebb, mini-sun and mini-check are made")
 
 
 def verify_data(options: argparse.Namespace) -> None:

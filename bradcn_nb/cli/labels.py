@@ -1,7 +1,6 @@
 """`labels`: Eq. 2's labels of a run or of a folder."""
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from bradcn_nb.cli.common import add_common, add_set, add_sun_split, command, natural, use_threads
@@ -18,6 +17,8 @@ def add(group) -> None:
         "Make the ADCN's labels, |predicted - true depth| of Eq. 2; goes on where it was stopped.",
         "  python -m bradcn_nb labels --run runs/mini\n"
         "  python -m bradcn_nb labels --depth depth.safetensors --sun /data/SUNRGBD --out labels\n"
+        "  python -m bradcn_nb labels --preset paper --set data.sun_counts=250,50 \\\n"
+        "      --depth depth.safetensors --sun /data/SUNRGBD --out labels\n"
         "  accelerate launch --multi_gpu -m bradcn_nb labels --preset paper ...",
     )
     parser.add_argument("--run", type=Path, metavar="DIR", help="run whose stage 0 is finished")
@@ -42,12 +43,11 @@ def make_labels(options: argparse.Namespace) -> None:
         raise BradcnError("labels: name a run with --run, or both --depth and --out")
     from bradcn_nb.training import make_run_labels
     from bradcn_nb.training.devices import processes
-    from bradcn_nb.training.settings import apply
+    from bradcn_nb.training.settings import with_settings
 
     use_threads(options.threads)
-    chosen = preset(options.preset)
-    chosen = replace(chosen, data=replace(chosen.data, sun_split=options.sun_split))
-    chosen = apply(chosen, options.set)
+    settings = [f"data.sun_split={options.sun_split}", *options.set]
+    chosen = with_settings(preset(options.preset), settings)
     depth = options.depth or options.run / "stage0" / "depth.safetensors"
     state = processes()
     folder = make_run_labels(

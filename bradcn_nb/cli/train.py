@@ -1,11 +1,12 @@
 """`train`: one stage, or all."""
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
-from bradcn_nb.cli.common import add_common, add_set, add_sun_split, command, natural
+from bradcn_nb.cli.common import Parser, add_common, add_set, add_sun_split, command, natural
 from bradcn_nb.presets import PRECISIONS, PRESETS, preset
+
+RECIPE = ("precision", "accumulate", "clip", "ema")
 
 
 def add(group) -> None:
@@ -14,22 +15,20 @@ def add(group) -> None:
         group,
         "train",
         run_training,
-        "Train one stage, or all in order.\nStarted again, it goes on from its last checkpoint "
-        "and ends\n"
-        "with the same weights; finished stages are skipped. Ctrl-C writes a checkpoint first.\n"
-        "Of all stages, the one whose net is given (--depth, --adcn) is left out. A stage that is\n"
-        "named alone starts from the net given for it, and its result then goes into the later "
-        "ones.",
+        "Train one stage, or all in order.\n"
+        "Started again, it goes on from its last checkpoint and ends with the same weights;\n"
+        "finished stages are skipped. Ctrl-C writes a checkpoint first. Among all stages, the one\n"
+        "whose net is given (--depth, --adcn) is left out. A stage that is named starts from the\n"
+        "net that is given for it, and the later ones then take its result.",
         "  python -m bradcn_nb train --run runs/mini\n"
         "  python -m bradcn_nb train stage2b --run runs/mini --resume fresh\n"
         "  python -m bradcn_nb train --run runs/short --set stage0.epochs=4 stage1.lr=1e-4 seed=1\n"
-        "  python -m bradcn_nb train --preset paper --set data.sun_counts=250,50 --max-steps "
-        "20 ...\n"
         "  python -m bradcn_nb train --preset paper --run runs/paper --ebb /data/EBB \\\n"
         "      --sun /data/SUNRGBD --depth depth.safetensors --precision bf16 --tensorboard\n"
+        "  python -m bradcn_nb train --preset paper --set data.sun_counts=250,50 ...\n"
+        "  python -m bradcn_nb train --preset paper --max-steps 20 ...   (a trial)\n"
         "  accelerate launch --multi_gpu -m bradcn_nb train --preset paper ...\n"
-        "  torchrun --nproc-per-node 2 -m -- bradcn_nb train ...   (several processes without "
-        "a GPU)",
+        "  torchrun --nproc-per-node 2 -m -- bradcn_nb train ...   (several, without a GPU)",
     )
     stages = sorted({stage.name for known in PRESETS.values() for stage in known.stages})
     parser.add_argument(
@@ -43,37 +42,26 @@ def add(group) -> None:
         help="auto (default): go on if there is a checkpoint; require: fail if there is none;"
         " fresh: move an earlier run aside and start anew",
     )
-    for name, text in (
-        ("ebb", "folder of EBB!; default: bundled"),
-        ("sun", "folder of SUN RGB-D; default: bundled"),
-        ("labels", "labels made before; default: those of the run"),
+    for name, metavar, text in (
+        ("ebb", "DIR", "folder of EBB!; default: bundled"),
+        ("sun", "DIR", "folder of SUN RGB-D; default: bundled"),
+        ("labels", "DIR", "labels made before; default: those of the run"),
+        ("depth", "FILE", "weights of a trained depth net; leaves stage 0 out"),
+        ("adcn", "FILE", "weights of a trained ADCN; leaves stage 1 out, unless that is named"),
+        ("render", "FILE", "Render Net to start stage 2 from"),
     ):
-        parser.add_argument(f"--{name}", type=Path, metavar="DIR", help=text)
-    parser.add_argument("--depth", type=Path, metavar="FILE", help="weights of a trained depth net")
-    parser.add_argument("--adcn", type=Path, metavar="FILE", help="weights of a trained ADCN")
-    parser.add_argument(
-        "--render", type=Path, metavar="FILE", help="Render Net to start stage 2 from"
-    )
-    parser.add_argument(
-        "--max-steps",
-        type=natural,
-        metavar="N",
-        help="a trial: end each stage after N steps; without it, the same command goes on",
-    )
-    parser.add_argument(
-        "--checkpoint-every", type=natural, metavar="N", help="steps; default: once a minute"
-    )
+        parser.add_argument(f"--{name}", type=Path, metavar=metavar, help=text)
+    for name, text in (
+        ("max-steps", "a trial: end each stage after N steps; the same command without it goes on"),
+        ("checkpoint-every", "steps; default: once a minute"),
+        ("strip-every", "steps between sample strips; default: epoch"),
+    ):
+        parser.add_argument(f"--{name}", type=natural, metavar="N", help=text)
     parser.add_argument(
         "--workers",
         type=int,
         metavar="N",
-        help="processes that load data; default: 0 on a CPU, up to 4 beside a GPU",
-    )
-    parser.add_argument(
-        "--strip-every",
-        type=natural,
-        metavar="N",
-        help="steps between sample strips; default: epoch",
+        help="processes that load data; default: 0 on a CPU, else up to 4 a GPU, as cores allow",
     )
     parser.add_argument(
         "--tensorboard", action="store_true", help="write TensorBoard's events, too"
@@ -81,57 +69,51 @@ def add(group) -> None:
     parser.add_argument(
         "--checkpointing", action="store_true", help="compute activations twice, to save memory"
     )
-    recipe = parser.add_argument_group("what changes the weights; a run keeps to it")
-    add_sun_split(recipe)
-    add_set(recipe)
-    recipe.add_argument(
+    _add_recipe(parser.add_argument_group("what changes the weights; a run keeps to it"))
+    add_common(parser)
+
+
+def _add_recipe(group: Parser) -> None:
+    add_sun_split(group)
+    add_set(group)
+    group.add_argument(
         "--signed-error",
         action="store_true",
-        help="not the paper's: an ADCN that sees the depth, too, and predicts which way it is "
-        "wrong",
+        help="not the paper's: an ADCN that sees the depth and predicts which way it is wrong",
     )
-    recipe.add_argument("--precision", choices=PRECISIONS, help="default: the preset's, fp32")
-    recipe.add_argument(
-        "--accumulate",
-        type=natural,
-        metavar="N",
-        help="a step is the mean over N batches (of each process), as if they were one; default: 1",
-    )
-    recipe.add_argument(
-        "--clip", type=float, metavar="NORM", help="cut the gradient's norm to this, and log it"
-    )
-    recipe.add_argument(
-        "--ema", type=float, metavar="DECAY", help="keep a running mean of the weights, too"
-    )
-    add_common(parser)
+    group.add_argument("--precision", choices=PRECISIONS, help="default: the preset's, fp32")
+    for name, kind, metavar, text in (
+        (
+            "accumulate",
+            natural,
+            "N",
+            "a step is the mean over N batches (of each process); default: 1",
+        ),
+        ("clip", float, "NORM", "cut the gradient's norm to this, and log it"),
+        ("ema", float, "DECAY", "keep a running mean of the weights, too"),
+    ):
+        group.add_argument(f"--{name}", type=kind, metavar=metavar, help=text)
 
 
 def run_training(options: argparse.Namespace) -> None:
     """Handle `train`."""
-    chosen = preset(options.preset)
-    build = {}
+    chosen, build = preset(options.preset), {}
+    if options.stage != "all":
+        chosen.stage(options.stage)  # an unknown name fails before the slow imports
+    from bradcn_nb.training import train, train_all
+    from bradcn_nb.training.settings import with_settings
+
     if options.signed_error:
         from bradcn_nb.experiments import variants
 
         chosen, build = variants.with_signed_error(chosen), {"build": variants.build}
-    given = {name: getattr(options, name) for name in ("precision", "accumulate", "clip", "ema")}
-    given = {name: value for name, value in given.items() if value is not None}
-    chosen = replace(
-        chosen,
-        recipe=replace(chosen.recipe, **given),
-        data=replace(chosen.data, sun_split=options.sun_split),
-    )
-    if options.set:
-        from bradcn_nb.training.settings import apply
-
-        chosen = apply(chosen, options.set)
-    if options.stage != "all":
-        chosen.stage(options.stage)  # an unknown name fails before the slow imports
-    from bradcn_nb.training import train, train_all
-
+    given = {name: getattr(options, name) for name in RECIPE}
+    settings = [f"recipe.{name}={value}" for name, value in given.items() if value is not None]
+    settings = [f"data.sun_split={options.sun_split}", *settings, *options.set]
+    chosen = with_settings(chosen, settings)
     run_dir = options.run or Path("runs") / chosen.name
     nets = {"depth": options.depth, "adcn": options.adcn, "render": options.render}
-    settings = {
+    keywords = {
         "resume": options.resume,
         "init": {net: file for net, file in nets.items() if file},
         "data": {name: getattr(options, name) for name in ("ebb", "sun", "labels")},
@@ -146,7 +128,7 @@ def run_training(options: argparse.Namespace) -> None:
         **build,
     }
     if options.stage == "all":
-        final = train_all(chosen, run_dir, **settings)
+        final = train_all(chosen, run_dir, **keywords)
     else:
-        final = train(chosen, options.stage, run_dir, **settings)
+        final = train(chosen, options.stage, run_dir, **keywords)
     print(f"trained: {final}")

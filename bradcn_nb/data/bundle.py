@@ -1,4 +1,4 @@
-"""mini-EBB and mini-SUN: generated scenes in the layouts and encodings of the real sets."""
+"""mini-EBB, mini-SUN, mini-check: generated scenes in the layouts and encodings of real sets."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bradcn_nb.data.ebb import EBB_SPLITS
 from bradcn_nb.data.files import encode_depth, encoded
 from bradcn_nb.data.parallel import each
 from bradcn_nb.data.sunrgbd import SUN_SENSORS
@@ -61,14 +60,14 @@ def _write(root: Path, render: Callable[[int], dict[str, bytes]], n: int) -> Non
 def make(
     root: str | Path, pairs: int = len(EBB_TRAIN), jobs: int = 2, progress: bool = True
 ) -> None:
-    """Write both mini sets below `root` with `jobs` processes; whatever is there is replaced.
+    """Write the mini sets below `root` with `jobs` processes; whatever is there is replaced.
 
-    `pairs` is how many training pairs mini-EBB gets; the first ones are always the same. About 0.5
-    s a pair and 0.2 s a frame on one core. Raises DataError if `root` cannot be written, or for
-    more pairs than EBB!'s training split has numbers.
+    `pairs` is how many training pairs mini-EBB gets; the first ones are always the same. About
+    0.5 s a pair and 0.2 s a frame on one core. Raises DataError if `root` cannot be written, or for
+    more pairs than EBB!'s training split has numbers beside those of mini-check.
     """
-    if not 1 <= pairs <= len(EBB_SPLITS["train"]):
-        raise DataError(f"{pairs} pairs: EBB!'s training split has {len(EBB_SPLITS['train'])}")
+    if not 1 <= pairs <= EBB_CHECK.start:
+        raise DataError(f"{pairs} pairs: there are numbers for {EBB_CHECK.start}; ask for fewer")
     root = Path(root)
     sets = [
         ("mini-ebb", ebb_files, [*range(pairs), *EBB_TEST]),

@@ -22,9 +22,7 @@ def weights_path(net: str = "bradcn") -> Path:
 
 
 def provenance(start: float) -> dict[str, Any]:
-    """Return what made a result: commit, versions, device, and the seconds since `start`
-    (monotonic).
-    """
+    """Return what made a result: commit, versions, device, seconds since `start` (monotonic)."""
     return {
         "weights_sha256": weights_hash(weights_path()),
         "commit": commit(),

@@ -10,7 +10,8 @@ from torch import Tensor
 from bradcn_nb.errors import DataError
 from bradcn_nb.experiments.tables import Table
 from bradcn_nb.experiments.variants import build
-from bradcn_nb.training.stages import make_net, weights_file
+from bradcn_nb.training.run import weights_file
+from bradcn_nb.training.stages import make_net
 
 
 @dataclass(frozen=True)

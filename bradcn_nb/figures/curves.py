@@ -145,7 +145,7 @@ def _stage(name: str, path: Path) -> StageLog:
         columns,
         cut,
         planned=config.get("steps"),
-        finished=bool(done),
+        finished=bool(done) and done.get("steps") == config.get("steps"),  # else a trial
         net=stages.get(name),
         seconds=seconds,
     )

@@ -121,9 +121,20 @@ def _rebuilt(kind: type[Config], values: dict[str, Any]) -> Config:
 def load_weights(path: str | Path, module: nn.Module, preset_name: str) -> dict[str, str]:
     """Read weights into `module` and return the file's metadata.
 
-    Raises WeightsError, and leaves `module` as it was, when the file is missing or damaged, or
-    holds another net, one of a preset with another model, or other shapes. (`colab` and `paper`
-    have one model.)
+    Raises WeightsError as `check_weights` does, and leaves `module` as it was then.
+    """
+    about = check_weights(path, module, preset_name)
+    with safe_open(path, framework="pt") as file:
+        module.load_state_dict({name: file.get_tensor(name) for name in file.keys()})
+    return about
+
+
+def check_weights(path: str | Path, module: nn.Module, preset_name: str) -> dict[str, str]:
+    """Return a file's metadata if its weights fit `module`, which may be on the device "meta".
+
+    Only its header is read. Raises WeightsError when the file is missing or damaged, or holds
+    another net, one of a preset with another model, or other shapes. (`colab` and `paper` have one
+    model.)
     """
     about = read_metadata(path)
     net = type(module).__name__
@@ -140,21 +151,22 @@ def load_weights(path: str | Path, module: nn.Module, preset_name: str) -> dict[
                 f"use that preset or other weights"
             )
         wanted = asdict(module.cfg)
-        said = ", ".join(
+        changes = ", ".join(
             f"{field} {value!r}, not {wanted[field]!r}"
             for field, value in asdict(theirs).items()
             if value != wanted[field]
         )
-        raise WeightsError(f"{path}: made with another configuration ({said}); use weights of this")
+        raise WeightsError(
+            f"{path}: made with another configuration ({changes}); use weights of this"
+        )
+    own = {name: list(tensor.shape) for name, tensor in module.state_dict().items()}
     with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
-    own = {name: tensor.shape for name, tensor in module.state_dict().items()}
-    if {name: tensor.shape for name, tensor in tensors.items()} != own:
+        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}
+    if shapes != own:
         raise WeightsError(
             f"{path}: names or shapes differ from {net} of preset {preset_name!r}; "
             f"it was made by another version, train it again"
         )
-    module.load_state_dict(tensors)
     return about
 
 

@@ -2,8 +2,7 @@
 
 Nothing is ever unpickled: tensors are safetensors, everything else is JSON in the file's metadata.
 No random state is stored, because none is carried from step to step: order, flips and the seeds of
-every step are functions of (seed, stage, epoch, step) alone, so a resumed run meets the same
-numbers.
+every step are functions of (seed, stage, epoch, step) alone.
 """
 
 import json
@@ -59,7 +58,7 @@ def read_json(path: Path) -> dict:
 
 
 @dataclass
-class State:
+class TrainingState:
     """What a run carries from step to step besides their count."""
 
     net: torch.nn.Module
@@ -68,13 +67,17 @@ class State:
     ema: AveragedModel | None = None
 
     def is_finite(self) -> bool:
-        """Whether every trained weight is a number; a NaN in a gradient spoils them one step
-        early."""
-        trained = [weight for group in self.optimizer.param_groups for weight in group["params"]]
-        return bool(torch.stack([w.detach().isfinite().all() for w in trained]).all())
+        """Whether every trained weight is finite: a NaN in a gradient spoils them a step early."""
+        finite = [weight.detach().isfinite().all() for weight in self.trained]
+        return bool(torch.stack(finite).all())
+
+    @property
+    def trained(self) -> list[torch.Tensor]:
+        """The weights that the optimiser moves, in its order."""
+        return [weight for group in self.optimizer.param_groups for weight in group["params"]]
 
 
-def write_checkpoint(path: Path, state: State, progress: dict) -> None:
+def write_checkpoint(path: Path, state: TrainingState, progress: dict) -> None:
     """Write the tensors and numbers of `state` and `progress` (JSON-able) to `path`, atomically.
 
     Raises RunError when the disk is full or cannot be written; the earlier checkpoint then stays.
@@ -95,7 +98,7 @@ def write_checkpoint(path: Path, state: State, progress: dict) -> None:
         )
 
 
-def read_checkpoint(path: Path, state: State) -> dict:
+def read_checkpoint(path: Path, state: TrainingState) -> dict:
     """Load a checkpoint into `state`; return its `progress`.
 
     Raises RunError naming the file when it is damaged or belongs to another net.
@@ -110,7 +113,7 @@ def read_checkpoint(path: Path, state: State) -> dict:
                 part, _, rest = name.partition("/")
                 parts[part][rest] = file.get_tensor(name)
         state.net.load_state_dict(parts["model"])
-        trained = [weight for group in state.optimizer.param_groups for weight in group["params"]]
+        trained = state.trained
         for name, value in parts["optimizer"].items():
             number, _, key = name.partition("/")
             if value.dim():  # in the weight's own memory layout, which fused Adam relies on

@@ -1,4 +1,4 @@
-"""Where a run computes: one device or several, in which precision, and how much memory it takes."""
+"""Where a run computes: devices and processes, precision, order of memory, and how much of it."""
 
 import ctypes
 import os
@@ -16,6 +16,22 @@ from bradcn_nb.errors import RunError
 
 ACCELERATE_NAMES = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 PLAIN = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+MOST_LOADERS = 4  # processes that load data for one GPU
+M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
+BLOCK = 1 << 20  # bytes
+
+
+def needs_gloo() -> bool:
+    """Whether this is one of several processes without a GPU.
+
+    Accelerate takes them for so many single ones unless told to use the CPU.
+    """
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available()
+
+
+def processes() -> PartialState:
+    """Return the processes that `accelerate launch` or `torchrun` started."""
+    return PartialState(cpu=needs_gloo())
 
 
 def make_accelerator(precision: str = "fp32") -> Accelerator:
@@ -29,63 +45,28 @@ def make_accelerator(precision: str = "fp32") -> Accelerator:
             f"accelerate was told {asked}, this run {precision}: add --precision {asked},"
             " or launch with --mixed_precision no"
         )
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    # Accelerate takes several processes without a GPU for so many single ones unless told.
-    cpu = processes > 1 and not torch.cuda.is_available()
     AcceleratorState._reset_state()  # else the precision of an earlier run in this process stays
     try:
-        accelerator = Accelerator(mixed_precision=ACCELERATE_NAMES[precision], cpu=cpu)
+        accelerator = Accelerator(mixed_precision=ACCELERATE_NAMES[precision], cpu=needs_gloo())
     except ValueError as error:
         raise RunError(f"precision {precision}: {error}; choose another by --precision") from None
     if precision == "fp16" and accelerator.device.type == "cpu":  # Accelerate would go on in fp32
         raise RunError("precision fp16 needs a GPU; on a CPU choose fp32 or bf16")
-    if processes > 1:  # of 1x1 convolutions, whose memory has the same order under either name
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started > 1:  # of 1x1 convolutions, whose memory has the same order under either name
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-    if accelerator.distributed_type not in PLAIN or accelerator.num_processes != processes:
+    if accelerator.distributed_type not in PLAIN or accelerator.num_processes != started:
         raise RunError(
-            f"{processes} processes of kind {accelerator.distributed_type.value} are not supported;"
+            f"{started} processes of kind {accelerator.distributed_type.value} are not supported;"
             " use `accelerate launch --multi_gpu`, or torchrun on CPUs"
         )
     return accelerator
 
 
-def loader_processes(device: torch.device) -> int:
-    """Return how many processes should load data: a GPU waits for none; a CPU has its work to
-    do."""
-    return min(4, os.cpu_count() or 1) if device.type == "cuda" else 0
-
-
-def memory_layout(device: torch.device, precision: str) -> torch.memory_format | None:
-    """Return in which order a net's maps should lie in memory; None where only a trial tells.
-
-    Channels last is a quarter faster on a CPU, and what a GPU's half-precision units want. In
-    float32 an older GPU (V100) is slower with it; of newer ones it depends.
-    """
-    if device.type == "cpu" or (device.type == "cuda" and precision != "fp32"):
-        return torch.channels_last
-    if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0):
-        return None
-    return torch.contiguous_format
-
-
-def faster_layout(
-    net: torch.nn.Module, step: Callable[[], None], clock: Callable[[], float] = time.perf_counter
-) -> torch.memory_format:
-    """Return the order of memory in which `step` of `net` takes less time, the best of three.
-
-    `step` ends when its work is done. The net's weights keep their values.
-    """
-    seconds = {}
-    for layout in (torch.contiguous_format, torch.channels_last):
-        net.to(memory_format=layout)
-        step()  # warms up
-        times = []
-        for _ in range(3):
-            start = clock()
-            step()
-            times.append(clock() - start)
-        seconds[layout] = min(times)
-    return min(seconds, key=seconds.get)
+def is_lost_peer(error: RuntimeError) -> bool:
+    """Whether an exchange failed because another process is gone; gloo has no class of its own."""
+    known = torch.distributed.is_available() and isinstance(error, torch.distributed.DistError)
+    return known or "gloo/transport" in str(error)
 
 
 def net_of(model: torch.nn.Module) -> torch.nn.Module:
@@ -93,35 +74,49 @@ def net_of(model: torch.nn.Module) -> torch.nn.Module:
     return getattr(model, "module", model)
 
 
-def is_lost_peer(error: RuntimeError) -> bool:
-    """Whether an exchange failed because another process is gone; gloo has no class of its own."""
-    known = (
-        isinstance(error, torch.distributed.DistError) if torch.distributed.is_available() else 0
-    )
-    return bool(known) or "gloo/transport" in str(error)
+def loader_processes(device: torch.device, training: int = 1) -> int:
+    """Return how many processes load data for each of the `training` ones on this machine.
+
+    On a CPU there are none beside them: they have its cores. A GPU gets up to 4, as cores allow.
+    """
+    if device.type == "cpu":
+        return 0
+    return min(MOST_LOADERS, max(1, (os.cpu_count() or 1) // training))
+
+
+def memory_layout(device: torch.device, precision: str) -> torch.memory_format | None:
+    """Return in which order a net's maps lie in memory; None where only a trial tells.
+
+    Channels last is a quarter faster on a CPU, and what a GPU's 16-bit units compute with. In fp32
+    it is slower on some GPUs (V100) and not on others.
+    """
+    if device.type == "cpu" or (device.type == "cuda" and precision != "fp32"):
+        return torch.channels_last
+    return None if device.type == "cuda" else torch.contiguous_format
+
+
+def faster_layout(
+    step: Callable[[torch.memory_format], None], clock: Callable[[], float] = time.perf_counter
+) -> torch.memory_format:
+    """Return the order of memory in which `step`, which takes it, is faster: the best of three.
+
+    `step` returns when its work is done; a first one in each order warms up.
+    """
+    seconds = {}
+    for layout in (torch.contiguous_format, torch.channels_last):
+        times = [clock()]
+        for _ in range(4):
+            step(layout)
+            times.append(clock())
+        seconds[layout] = min(b - a for a, b in zip(times[1:], times[2:], strict=False))
+    return min(seconds, key=seconds.__getitem__)
 
 
 def memory_bytes(device: torch.device) -> int:
-    """Return the most that tensors have taken on a GPU so far, or what this process holds on a
-    CPU."""
+    """Return the most that tensors took on a GPU so far, or what this process holds on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return psutil.Process().memory_info().rss
-
-
-def processes() -> PartialState:
-    """The processes that `accelerate launch` or `torchrun` started, gloo's where there is no GPU.
-
-    Accelerate by itself takes processes on a CPU for strangers to each other unless told to use it.
-    """
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    return PartialState(cpu=several and not torch.cuda.is_available())
-
-
-M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
-
-
-BLOCK = 1 << 20
 
 
 def return_freed_blocks() -> bool:

@@ -17,8 +17,7 @@ from bradcn_nb.data import SUNRGBD
 from bradcn_nb.errors import DataError
 from bradcn_nb.files import write_atomically
 
-# Raise it when the same frame and weights would give another label, or another file: a test pins
-# both.
+# Raise it when the same frame and weights would give another label or file: a test pins both.
 FORMAT = 1
 QUANTUM_M = 0.001  # one grey level is 1 mm, so a label is exact to 0.5 mm
 INVALID = 65535  # no ground truth here
@@ -53,8 +52,7 @@ def write_label(path: Path, error: np.ndarray, mask: np.ndarray) -> None:
 
 
 def read_label(path: Path, size: tuple[int, int] | None) -> np.ndarray:
-    """The uint16 (H, W) of a label file; raises DataError unless it is sound and of `size` (h,
-    w)."""
+    """The uint16 (H, W) of a label file; DataError unless it is sound and of `size` (h, w)."""
     try:
         with Image.open(path) as picture:
             raw = np.array(picture)
@@ -98,35 +96,34 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """What `folder` says of its labels; raises DataError if there is no manifest."""
     path = folder / MANIFEST
     try:
-        found = json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except FileNotFoundError:
         raise DataError(
             f"{path}: missing; make the labels with `python -m bradcn_nb labels`"
         ) from None
     except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict):
+        content = None
+    if not isinstance(content, dict):
         raise DataError(f"{path}: not a manifest; delete {folder} and make the labels again")
-    return found
+    return content
 
 
-def compare(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raise DataError, naming the first difference, unless labels of `found` can serve as
-    `wanted`."""
-    remedy = "make them again in another folder or delete this one"
+def compare(folder: Path, made_from: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raise DataError, naming the first difference, unless the labels are those `wanted`."""
     for key, value in wanted.items():
-        theirs = found.get(key)
+        theirs = made_from.get(key)
         if theirs == value:
             continue
+        what = f"made with {key} = {theirs!r}, not {value!r}"
         if key == WEIGHTS:
-            made_by = found.get(MADE_BY)
+            made_by = made_from.get(MADE_BY)
             name = made_by.get("depth_net") if isinstance(made_by, dict) else None
-            what = (
-                f"made with the depth net {name or 'of another file'} ({key} {theirs}), not {value}"
-            )
-        else:
-            what = f"made with {key} = {theirs!r}, not {value!r}"
-        raise DataError(f"{folder / MANIFEST}: labels were {what}; {remedy}")
+            net = name or "of another file"
+            what = f"made with the depth net {net} ({key} {theirs}), not {value}"
+        raise DataError(
+            f"{folder / MANIFEST}: labels were {what}; make them again in another folder or delete "
+            "this one"
+        )
 
 
 def open_folder(folder: Path, wanted: dict[str, Any], made_by: dict[str, Any]) -> None:

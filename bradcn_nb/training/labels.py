@@ -7,7 +7,7 @@ has learned (ledger: depth-floor).
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -51,15 +51,18 @@ def make_labels(
 ) -> Path:
     """Write Eq. 2's label of every frame of `dataset` at the data set's size; return `out_dir`.
 
-    `depth_net` maps (N, 3, H, W) in [0, 1] to metres (N, 1, H, W). A label is `<frame id>.png`,
-    16 bit, millimetres, 65535 = no ground truth. `manifest.json` ties the folder to `weights_hash`
-    (see `weights_hash()`), size and data, and records `weights_name`. Frames are never mirrored. At
-    native size (`dataset.size` None) frames of one size share a batch: see `predict_depth`.
+    * `depth_net`: maps (N, 3, H, W) in [0, 1] to metres (N, 1, H, W);
+    * `dataset`: frames, never mirrored; at native size (`dataset.size` None) those of one size
+      share a batch: see `predict_depth`;
+    * `out_dir`: a label is `<frame id>.png`, 16 bit, millimetres, 65535 = no ground truth;
+      `manifest.json` ties the folder to weights, size and data;
+    * `weights_hash`, `weights_name`: of the net's file, as `models.weights.weights_hash` names it;
+    * `batch`: frames; another one may move a label by rounding, one grey level;
+    * `progress`: whether to show a bar.
 
     A killed run leaves whole labels only; started again it keeps them and ends with the bytes of an
     uninterrupted one. Several processes share the work and end with those bytes, too: which frames
-    meet in a batch depends on the frames' names and `batch` alone. Another `batch` may move a label
-    by rounding, one grey level.
+    meet in a batch depends on the frames' names and `batch` alone.
 
     Source: Section III-C, Eq. 2. Raises DataError if the folder holds labels of something else or
     cannot be written, a frame is damaged, the net's depth is not finite, or another process ends;
@@ -70,11 +73,10 @@ def make_labels(
             "labels are metres, and a relative (MiDaS) depth net knows none; use metric weights"
         )
     out_dir, state = Path(out_dir), processes()
-    device = next(depth_net.parameters(), torch.empty(0)).device
     made_by = {
         "bradcn_nb": __version__,
         "torch": torch.__version__,
-        "device": device.type,
+        "device": _device(depth_net).type,
         "batch": batch,
         "depth_net": weights_name,
     }
@@ -108,40 +110,34 @@ def _work(
     pool: ThreadPoolExecutor,
 ) -> None:
     """Make what is missing, this process's share of it; all processes do a group each, in step."""
-    state = processes()
-    count, rank = state.num_processes, state.process_index
-    groups = _groups(dataset.ids, batch)
+    count, rank = processes().num_processes, processes().process_index
     paths = [label_path(out_dir, frame) for frame in dataset.ids]
+    # Neighbours by name, so mostly of one sensor, meet in a batch.
+    order = sorted(range(len(dataset)), key=dataset.ids.__getitem__)
+    groups = [order[i : i + batch] for i in range(0, len(order), batch)]
 
-    def unfinished(k: int) -> bool:
-        return not all(is_made(paths[i], dataset.size) for i in groups[k])
+    def is_finished(k: int) -> bool:
+        return all(is_made(paths[i], dataset.size) for i in groups[k])
 
     # Whole groups, finished members included: a net's last bits depend on its batch.
     share = range(rank, len(groups), count)
-    found = [k for k, needed in zip(share, pool.map(unfinished, share), strict=True) if needed]
-    todo = [groups[k] for k in sorted(_gather(found))]
+    finished = pool.map(is_finished, share)
+    unfinished = [k for k, done in zip(share, finished, strict=True) if not done]
+    todo = [groups[k] for k in sorted(_gather(unfinished))]
     mine = todo[rank::count]
-    reading: deque[list[Future]] = deque()
+    reading = _ahead(pool, lambda group: [dataset.load(i) for i in group], mine)
     writing: deque[Future] = deque()
-    started = 0
     done = len(dataset) - sum(map(len, todo))
     with tqdm(
         total=len(dataset), initial=done, desc="labels", unit="frame", disable=not progress
     ) as bar:
-        for turn in range(math.ceil(len(todo) / count) + 1):
+        for turn in range(math.ceil(len(todo) / count) + 1):  # the last one only waits for files
             problem = None
             try:
-                while started < min(len(mine), turn + 1 + AHEAD):
-                    reading.append([pool.submit(dataset.load, i) for i in mine[started]])
-                    started += 1
-                if reading:
-                    items = [future.result() for future in reading.popleft()]
-                    for group in _same_size(items):
-                        labels = _label(depth_net, group)
-                        writing += (
-                            pool.submit(write_label, label_path(out_dir, frame), error, mask)
-                            for frame, error, mask in labels
-                        )
+                for group in _same_size(next(reading, [])):
+                    for frame, error, mask in _label(depth_net, group):
+                        path = label_path(out_dir, frame)
+                        writing.append(pool.submit(write_label, path, error, mask))
                 waiting = AHEAD * batch if turn < len(mine) else 0
                 while len(writing) > waiting:
                     writing.popleft().result()
@@ -151,11 +147,15 @@ def _work(
             bar.update(sum(map(len, todo[turn * count : (turn + 1) * count])))
 
 
-def _groups(frames: list[str], batch: int) -> list[list[int]]:
-    """The indices of the frames that meet in a batch: neighbours by name, so mostly of one
-    sensor."""
-    order = sorted(range(len(frames)), key=frames.__getitem__)
-    return [order[i : i + batch] for i in range(0, len(order), batch)]
+def _ahead(pool: ThreadPoolExecutor, function: Callable, items: Iterable) -> Iterator[Any]:
+    """Yield `function` of each item in order; threads compute the next `AHEAD` meanwhile."""
+    waiting: deque[Future] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _same_size(items: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
@@ -165,12 +165,15 @@ def _same_size(items: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]
     return groups.values()
 
 
+def _device(net: nn.Module) -> torch.device:
+    return next(net.parameters(), torch.empty(0)).device
+
+
 def _label(depth_net: nn.Module, items: list[dict[str, Any]]) -> list[tuple]:
-    """Eq. 2 for frames of one size: (id, error (H, W) in metres, mask (H, W)) of each, as
-    arrays."""
-    device = next(depth_net.parameters(), torch.empty(0)).device
+    """Eq. 2 for frames of one size: (id, error (H, W) in metres, mask (H, W)) of each."""
     image, truth, mask = (
-        torch.stack([item[key] for item in items]).to(device) for key in ("image", "depth", "mask")
+        torch.stack([item[key] for item in items]).to(_device(depth_net))
+        for key in ("image", "depth", "mask")
     )
     predicted = predict_depth(depth_net, image)
     for item, sound in zip(items, predicted.isfinite().flatten(1).all(1).tolist(), strict=True):
@@ -191,8 +194,7 @@ def _gather(values: list) -> list:
 
 
 def _agree(problem: Exception | None) -> None:
-    """Let all processes fail with the first problem of any, or none: then no one waits for
-    another."""
+    """Let all processes fail with the first problem of any: then no one waits for another."""
     problems = _gather([str(problem)] if problem else [])
     if problem:
         raise problem
@@ -220,9 +222,9 @@ class LabelSet(FileDataset):
     ) -> None:
         super().__init__(flip, seed, cache=sun_dataset.cached)
         self.sun, self.folder = sun_dataset, Path(label_dir)
-        found = read_manifest(self.folder)
-        given = weights_hash or str(found.get(WEIGHTS))
-        compare(self.folder, found, manifest(sun_dataset, given))
+        made_from = read_manifest(self.folder)
+        given = weights_hash or str(made_from.get(WEIGHTS))
+        compare(self.folder, made_from, manifest(sun_dataset, given))
         absent = [i for i in sun_dataset.ids if not label_path(self.folder, i).is_file()]
         if absent:
             raise DataError(
@@ -235,12 +237,6 @@ class LabelSet(FileDataset):
 
     def read(self, index: int) -> dict[str, Any]:
         frame = self.sun.read(index)
-        error, mask = decode_label(
-            read_label(label_path(self.folder, frame["id"]), frame["image"].shape[:2])
-        )
-        return {
-            "image": frame["image"],
-            "error": error[None],
-            "mask": mask[None],
-            "id": frame["id"],
-        }
+        image, name = frame["image"], frame["id"]
+        error, mask = decode_label(read_label(label_path(self.folder, name), image.shape[:2]))
+        return {"image": image, "error": error[None], "mask": mask[None], "id": name}

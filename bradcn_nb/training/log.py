@@ -31,9 +31,7 @@ class Log:
     header = ",".join(Row._fields) + "\n"
 
     def __init__(self, path: Path, size: int | None):
-        """Start a new log, or keep the first `size` bytes of the old one; RunError if it is
-        shorter.
-        """
+        """Start a new log, or keep `size` bytes of the old one; RunError if it is shorter."""
         self.path = path
         if size is not None and (not path.is_file() or path.stat().st_size < size):
             raise RunError(
@@ -47,8 +45,7 @@ class Log:
                 self._write(self.header)
 
     def rows(self, rows: list[Row]) -> None:
-        """Add rows; 9 digits tell any two float32 values apart. RunError if they cannot be
-        written."""
+        """Add rows; 9 digits tell any two float32 values apart. RunError if that fails."""
         lines = []
         for row in rows:
             numbers = ["" if v is None else f"{v:.9g}" for v in row[2:]]
@@ -113,8 +110,7 @@ class Board:
 
 
 def strip_of(rows: list[list[torch.Tensor]]) -> np.ndarray:
-    """Put rows of equally large (3,H,W) pictures in [0,1] on one sheet (uint8), a thin gap
-    between."""
+    """Put rows of equally large (3, H, W) pictures in [0, 1] on one sheet, uint8 (H, W, 3)."""
     height, width = rows[0][0].shape[-2:]
     gap = 2
     across, down = len(rows[0]), len(rows)
@@ -128,8 +124,7 @@ def strip_of(rows: list[list[torch.Tensor]]) -> np.ndarray:
 
 
 def save_strip(path: Path, sheet: np.ndarray) -> None:
-    """Write a sheet of `strip_of` as PNG, at once or not at all; RunError if it cannot be
-    written."""
+    """Write a sheet of `strip_of` as PNG, whole or not at all; RunError if that fails."""
     png = BytesIO()
     Image.fromarray(sheet).save(png, format="PNG")
     with writing(path):

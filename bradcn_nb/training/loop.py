@@ -17,30 +17,23 @@ from torch.utils.data import Dataset, default_collate
 
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.files import file_digest
-from bradcn_nb.models import BRADCN, read_metadata, save_weights
+from bradcn_nb.models import BRADCN, save_weights
 from bradcn_nb.models.checkpointing import set_checkpointing
-from bradcn_nb.presets import ModelConfig, Preset, Recipe, Stage
+from bradcn_nb.presets import ModelConfig, Preset, Stage
 from bradcn_nb.training import checkpoint as ckpt
-from bradcn_nb.training.devices import (
-    faster_layout,
-    loader_processes,
-    make_accelerator,
-    memory_layout,
-    return_freed_blocks,
-)
+from bradcn_nb.training import devices
 from bradcn_nb.training.fit import Fit
 from bradcn_nb.training.losses import stage_loss
-from bradcn_nb.training.run import open_run, provenance
-from bradcn_nb.training.stages import (
-    Sources,
-    compare,
-    datasets,
+from bradcn_nb.training.run import (
     earlier_weights,
-    make_net,
+    open_run,
+    provenance,
     run_labels,
+    trained_net,
     weights_file,
 )
-from bradcn_nb.training.steps import LARGE, EpochBatches, Job, learning_rate
+from bradcn_nb.training.stages import Sources, check_data, compare, datasets, make_net
+from bradcn_nb.training.steps import LARGE, EpochBatches, Plan, learning_rate
 
 __all__ = ["BETAS", "LARGE", "EpochBatches", "learning_rate", "train"]
 
@@ -57,7 +50,7 @@ def train(
     data: dict[str, Path | str | None] | None = None,
     max_steps: int | None = None,
     checkpoint_every: int | None = None,
-    num_workers: int | None = 0,
+    num_workers: int | None = None,
     threads: int | None = None,
     progress: bool = True,
     checkpointing: bool = False,
@@ -67,24 +60,31 @@ def train(
 ) -> Path:
     """Run one stage of `preset` in `run_dir`/`stage_name` and return the file of its final weights.
 
-    `resume`: "auto" goes on from a checkpoint if there is one, "require" insists on it, "fresh"
-    moves an earlier run aside. `init` names weights files by net ("depth", "adcn", "bradcn",
-    "render"), otherwise the run's earlier stages give them; `data` names folders ("ebb", "sun",
-    "labels"), otherwise the bundled sets and the run's own labels. `checkpoint_every` is in steps;
-    without it, about once a minute. What changes the weights is in the preset, also its `recipe`;
-    the rest may change when a run goes on: `max_steps` ends the stage early, and without it the
-    same call goes on to the whole stage's end; `num_workers` processes load data, None for as many
-    as suit the device; `checkpointing` of activations trades time for memory; `strip_every` steps a
-    strip of sample pictures is kept, without it one an epoch; `tensorboard` writes events beside
-    the CSV. `build` makes BRADCN from its configuration: a variant's function, or the paper's
-    class. With `Recipe.ema` the running mean of the weights is kept beside them,
-    NET-ema.safetensors.
+    What changes the weights, and a run therefore keeps to:
 
-    A killed and resumed run ends with the bits of an uninterrupted one (CPU, same thread count).
-    Ctrl-C and SIGTERM write a checkpoint, then leave as KeyboardInterrupt and SystemExit(143).
-    Raises RunError for a directory of another configuration or one that cannot be written, and for
-    a loss that is not finite; DataError and WeightsError for what it reads. Source: Sections IV-B
-    and IV-F; ledger ids "optimiser", "stage0", "stage2-optimiser" (every stage starts a new Adam).
+    * `preset`, with its `recipe`; with `Recipe.ema` NET-ema.safetensors is kept beside the weights;
+    * `init`: weights files by net ("depth", "adcn", "bradcn", "render"); else earlier stages';
+    * `data`: folders ("ebb", "sun", "labels", "maps"); else the bundled sets and the run's labels;
+    * `build`: makes BRADCN from its configuration: a variant's function, or the paper's class.
+
+    What may change when a run goes on:
+
+    * `resume`: "auto" goes on from a checkpoint if there is one, "require" insists on it, "fresh"
+      moves an earlier run aside;
+    * `max_steps`: ends a trial early; without it the same call goes on to the end of the stage;
+    * `checkpoint_every`: steps; without it, about once a minute;
+    * `num_workers`: processes that load data; None: none on a CPU, up to 4 beside a GPU;
+    * `threads` of the CPU, and whether to show `progress`;
+    * `checkpointing`: activations are computed twice, which takes more time and less memory;
+    * `strip_every`: steps between strips of sample pictures; without it, one an epoch;
+    * `tensorboard`: whether events are written beside the CSV.
+
+    A killed and resumed run ends with the bits of an uninterrupted one (CPU, same thread count),
+    and so does a trial that is gone on from; only its last row in the log has a check, too. Ctrl-C
+    and SIGTERM write a checkpoint, then leave as KeyboardInterrupt and SystemExit(143). Raises
+    RunError for a directory of another configuration or one that cannot be written, and for a loss
+    that is not finite; DataError and WeightsError for what it reads. Source: Sections IV-B and
+    IV-F; ledger ids "optimiser", "stage0", "stage2-optimiser" (every stage starts a new Adam).
     """
     stage, run_dir = preset.stage(stage_name), Path(run_dir)
     folder = run_dir / stage_name
@@ -98,22 +98,19 @@ def train(
         torch.set_num_threads(threads)
 
     recipe = preset.recipe
-    accelerator = make_accelerator(recipe.precision)
-    device = accelerator.device
-    for (
-        path
-    ) in nets.values():  # small beside the weights, so a wrong file is named before they are read
-        read_metadata(path)
+    accelerator = devices.make_accelerator(recipe.precision)
+    device, processes = accelerator.device, accelerator.num_processes
+    folders = {name: Path(path) for name, path in (data or {}).items() if path}
+    check_data(preset, [stage], folders)  # before weights are read, which may be large
     digests = {name: file_digest(path) for name, path in sorted(nets.items())}
     labels = run_labels(run_dir, digests["depth"]) if "depth" in digests else run_dir / "labels"
-    folders = {"labels": labels} | {name: path for name, path in (data or {}).items() if path}
-    sources = Sources(**{name: Path(path) for name, path in folders.items()})
+    sources = Sources(**{"labels": labels} | folders)
     train_set, check_set = datasets(preset, stage, sources, digests.get("depth"))
-    set_seed(preset.seed * LARGE + preset.stages.index(stage))
+    set_seed((preset.seed * LARGE + preset.stages.index(stage)) % 2**31)
     net = make_net(preset, stage, nets, build)
     items = len(train_set)
     used = min(stage.samples_per_epoch or items, items)
-    per_epoch = math.ceil(used / (stage.batch * recipe.accumulate * accelerator.num_processes))
+    per_epoch = math.ceil(used / (stage.batch * recipe.accumulate * processes))
     steps = stage.epochs * per_epoch
     last = min(max_steps or steps, steps)
     config = {
@@ -121,81 +118,82 @@ def train(
         "stage": stage_name,
         "items": items,
         "steps": steps,
-        "processes": accelerator.num_processes,
+        "processes": processes,
         "init": digests,
     }
     final = weights_file(run_dir, stage)
-    in_main(accelerator, lambda: open_run(folder, config, resume, stage.net))
+    in_main(accelerator, lambda: open_run(folder, config, resume, trained_net(stage)))
     if _is_done(folder / "done.json", final, last):
         return final
 
     net = net.to(device)
     if checkpointing:
         set_checkpointing(net)
-        return_freed_blocks()
+        devices.return_freed_blocks()
     for name in stage.frozen:
         getattr(net, name).requires_grad_(False)
-    torch.backends.cudnn.benchmark = True  # all pictures of a stage have one size
-    net = net.to(memory_format=_layout(accelerator, net, stage, recipe, train_set, folder))
+    torch.backends.cudnn.benchmark = device.type == "cuda"  # a stage's pictures have one size
+    layout = devices.memory_layout(device, recipe.precision)
+    if layout is None:
+        layout = _tried_layout(accelerator, net, stage, train_set, folder / "layout.json")
+    net = net.to(memory_format=layout)
     ema = None
     if recipe.ema and accelerator.is_main_process:
         ema = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
     trained = [weight for weight in net.parameters() if weight.requires_grad]
-    adam = torch.optim.Adam(trained, lr=stage.lr, betas=BETAS, fused=True)
+    fused = device.type in ("cpu", "cuda")  # an Apple GPU's comes with newer versions of torch only
+    adam = torch.optim.Adam(trained, lr=stage.lr, betas=BETAS, fused=fused)
     model, optimizer = accelerator.prepare(net, adam)
-    workers = loader_processes(device) if num_workers is None else num_workers
-    job = Job(
+    if num_workers is None:
+        num_workers = devices.loader_processes(device, processes)
+    plan = Plan(
         preset, stage, folder, train_set, check_set, items, used, per_epoch, steps, last,
-        accelerator.num_processes, checkpoint_every, workers, progress, strip_every, tensorboard,
+        processes, checkpoint_every, num_workers, progress, strip_every, tensorboard,
     )  # fmt: skip
-    state = ckpt.State(net, optimizer, accelerator.scaler, ema)
-    Fit(job, accelerator, model, state).run()
+    state = ckpt.TrainingState(net, optimizer, accelerator.scaler, ema)
+    fit = Fit(plan, accelerator, model, state)
+    fit.run()
 
     def finish() -> None:
-        extra = provenance(preset, stage, last, config, file_digest(folder / "log.csv"))
+        extra = provenance(preset, stage, fit.step, config, file_digest(folder / "log.csv"))
         with ckpt.writing(final):
             if ema is not None:
                 mean = final.with_name(f"{stage.net}-ema.safetensors")
                 save_weights(ema.module, mean, preset.name, **extra)
             save_weights(net, final, preset.name, **extra)
-        ckpt.write_json(folder / "done.json", {"steps": last, "weights": file_digest(final)})
+        ckpt.write_json(folder / "done.json", {"steps": fit.step, "weights": file_digest(final)})
 
     in_main(accelerator, finish)
     return final
 
 
-def _layout(
-    accelerator: Accelerator,
-    net: torch.nn.Module,
-    stage: Stage,
-    recipe: Recipe,
-    train_set: Dataset,
-    folder: Path,
+def _tried_layout(
+    accelerator: Accelerator, net: torch.nn.Module, stage: Stage, items: Dataset, record: Path
 ) -> torch.memory_format:
-    """The order of memory by device and precision, else by a trial, whose answer the run keeps."""
-    layout, record = memory_layout(accelerator.device, recipe.precision), folder / "layout.json"
-    if layout is None and record.is_file():
-        layout = getattr(torch, ckpt.read_json(record)["layout"])
-    if layout is None:
-        batch = default_collate([train_set[i] for i in range(min(stage.batch, len(train_set)))])
-        batch, loss_of = send_to_device(batch, accelerator.device), stage_loss(stage)
+    """The order of memory that a run keeps to in its file `record`, else the faster one."""
+    if record.is_file():
+        return getattr(torch, ckpt.read_json(record)["layout"])
+    batch = default_collate([items[i] for i in range(min(stage.batch, len(items)))])
+    batch, loss_of = send_to_device(batch, accelerator.device), stage_loss(stage)
+    net.eval()  # so that a trial moves no statistics
 
-        def step() -> None:
-            loss_of(*compare(stage, net, batch)).backward()
-            net.zero_grad()
-            torch.cuda.synchronize()
+    def step(layout: torch.memory_format) -> None:
+        net.to(memory_format=layout)
+        loss_of(*compare(stage, net, batch)).backward()
+        net.zero_grad()
+        torch.cuda.synchronize()
 
-        layouts = [faster_layout(net, step)]
-        broadcast_object_list(layouts)  # the main process's answer is everybody's
-        layout = layouts[0]
-        name = str(layout).removeprefix("torch.")
-        in_main(accelerator, lambda: ckpt.write_json(record, {"layout": name}))
-    return layout
+    try:
+        names = [str(devices.faster_layout(step)).removeprefix("torch.")]
+    except torch.cuda.OutOfMemoryError:  # the first step will say so
+        names = ["contiguous_format"]
+    broadcast_object_list(names)  # the main process's answer is everybody's
+    in_main(accelerator, lambda: ckpt.write_json(record, {"layout": names[0]}))
+    return getattr(torch, names[0])
 
 
 def in_main(accelerator: Accelerator, action: Callable[[], None]) -> None:
-    """Run `action` in the main process alone; all wait for it, and all raise the error it
-    raises."""
+    """Run `action` in the main process alone; all wait for it, and raise the error it raises."""
     failed: list[BradcnError | None] = [None]
     if accelerator.is_main_process:
         try:
@@ -208,8 +206,7 @@ def in_main(accelerator: Accelerator, action: Callable[[], None]) -> None:
 
 
 def _is_done(record: Path, final: Path, last: int) -> bool:
-    """Whether a stage has reached step `last`, and its weights are still those that it ended
-    with."""
+    """Whether a stage got to step `last`, and its weights are still those that it ended with."""
     if not (record.is_file() and final.is_file()):
         return False
     done = ckpt.read_json(record)

@@ -1,6 +1,4 @@
-"""What a person sees of a stage while it trains: a bar in a terminal, a line now and then
-elsewhere.
-"""
+"""What a person sees of a stage: a bar in a terminal, a line now and then elsewhere."""
 
 import sys
 import time
@@ -60,8 +58,7 @@ class Screen:
         self.bar.close()
 
     def update(self, epoch: int, items: int, losses: list[float], lr: float, memory: int) -> float:
-        """Count `items` more and show the numbers; return the items a second since the last
-        call."""
+        """Count `items` more, show the numbers; return the items a second since the last call."""
         for loss in losses:
             self.mean = KEEP * self.mean + (1 - KEEP) * loss
             self.weight = KEEP * self.weight + 1 - KEEP

@@ -1,6 +1,6 @@
 """What the stages differ in: their net, their data, and what their loss compares."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from bradcn_nb.files import data_root
 from bradcn_nb.models import ADCN, BRADCN, DepthNet, baselines, load_weights
 from bradcn_nb.presets import ModelConfig, Preset, Stage
 from bradcn_nb.training.devices import net_of
+from bradcn_nb.training.label_files import read_manifest
 from bradcn_nb.training.labels import LabelSet
 
 # Far from the seeds of the bundled sets, whose pictures stage 0 never sees.
@@ -33,8 +34,7 @@ class Sources:
 
 
 def bundled(name: str | None, option: str, preset: Preset) -> Path:
-    """Return the folder of the bundled set `name`; raises DataError when the preset bundles
-    none."""
+    """Return the folder of the bundled set `name`; DataError when the preset bundles none."""
     if name is None:
         raise DataError(
             f"preset {preset.name!r} bundles no such data: name its folder with {option}"
@@ -50,33 +50,31 @@ def ebb_set(
     given: tuple[str | None, str | None] = (None, None),
     flip: bool = False,
 ) -> EBB:
-    """Return EBB! at the preset's training size, from `root` or the bundled set.
+    """Return EBB! at the preset's training size; raises DataError as `EBB` does.
 
-    `split`: "train", "test", or "check" for the preset's bundled pairs of neither. `given` names
-    the maps in the folder `maps` that items hold beside the pictures. `flip` mirrors half of the
-    pairs.
+    * `split`: "train", "test", or "check" for the preset's own pairs of neither;
+    * `root`: the folder of the first two, or None for the bundled set;
+    * `maps`, `given`: a folder, and the names of its maps that items hold beside the pictures;
+    * `flip`: whether half of the pairs are mirrored, other ones in each epoch.
     """
     if split == "check":
         root, split = data_root() / preset.data.check, "train"
     root = root or bundled(preset.data.ebb, "--ebb", preset)
-    (height, width), scale = preset.data.train_size, preset.data.truth_scale
-    cache = 4400 * height * width * 3 * (1 + scale**2) < CACHE_BYTES
-    options = {
-        "truth_scale": scale, "flip": flip, "seed": preset.seed, "cache": cache
-    }  # fmt: skip
+    size, scale = preset.data.train_size, preset.data.truth_scale
+    cache = 4400 * size[0] * size[1] * 3 * (1 + scale**2) < CACHE_BYTES
+    options = {"truth_scale": scale, "flip": flip, "seed": preset.seed, "cache": cache}
     if not any(given):
-        return EBB(root, split, preset.data.train_size, **options)
+        return EBB(root, split, size, **options)
     if maps is None:
         raise DataError(f"maps {given} are asked for: name their folder")
-    return MappedEBB(root, split, preset.data.train_size, maps, given, **options)
+    return MappedEBB(root, split, size, maps, given, **options)
 
 
 def sun_set(preset: Preset, split: str, root: Path | None, flip: bool = False) -> SUNRGBD:
-    """Return SUN RGB-D at the preset's training size, from `root` or the bundled set.
+    """Return SUN RGB-D at the preset's training size; raises DataError as `SUNRGBD` does.
 
-    `split`: "train", "test", or "check" for the preset's bundled frames of neither. The preset's
-    seed draws the split and the mirroring. `flip` mirrors half of the frames; labels, whose files
-    follow the frames, forbid it.
+    `split` and `root` are as in `ebb_set`; the preset's seed draws the split. `flip` mirrors half
+    of the frames; labels, whose files follow the frames, forbid it.
     """
     data = preset.data
     counts = data.sun_counts
@@ -98,62 +96,58 @@ def sun_set(preset: Preset, split: str, root: Path | None, flip: bool = False) -
     )
 
 
+def label_splits(preset: Preset) -> list[str]:
+    """Return which sets of SUN RGB-D get labels: "check" where the preset has a set for that."""
+    return ["train", "test"] + ["check"] * bool(preset.data.check and preset.data.check_items)
+
+
+def check_data(preset: Preset, stages: Iterable[Stage], data: Mapping[str, Path]) -> None:
+    """Raise the DataError that `stages` would raise for a missing or too small set; reads no file.
+
+    `data`: folders by name ("ebb", "sun", "labels"); without one, the preset's bundled set.
+    """
+    for kind in sorted({stage.data for stage in stages}):
+        if kind == "ebb":
+            ebb_set(preset, "train", data.get("ebb"))
+        elif kind != "scenes":
+            sun_set(preset, "train", data.get("sun"))
+        if kind == "labels" and "labels" in data:
+            read_manifest(data["labels"] / "train")
+
+
 def datasets(
     preset: Preset, stage: Stage, sources: Sources, depth_digest: str | None
-) -> tuple[Dataset, Dataset | None]:
-    """Return the stage's training set, and the items that it is scored on after every epoch.
+) -> tuple[Dataset, Dataset]:
+    """Return the stage's training set, and the items that it is scored on after each epoch.
 
     The training set has `set_epoch`, since its mirroring, or all of it in stage 0, changes with the
-    epoch (ledger id "augmentation"). The others are trained and tested on by nobody (ledger id
-    "check-items"): the preset's bundled set of them, or the last items of the training set, which
-    then lacks them; None where maps are given, which no other pair has, or none are wanted. Labels
-    must be those of the depth net with `depth_digest`. Raises DataError when a folder is missing or
-    not in its layout.
+    epoch (ledger id "augmentation"). The others are neither trained nor tested on (ledger id
+    "check-items"): the preset's own set of such items, else the last ones of the training set, at
+    most a tenth, which it then lacks; none where items hold maps, which no others have. Labels must
+    be those of the depth net with `depth_digest`. Raises DataError when a folder is missing or not
+    in its layout.
     """
-    data, wanted = preset.data, preset.data.check_items
+    data = preset.data
+    wanted = 0 if any(stage.given) else data.check_items
     if stage.data == "scenes":
         scenes = Scenes(stage.samples_per_epoch, STAGE0_FIRST_SEED, data.train_size)
-        return scenes, Scenes(wanted, STAGE0_CHECK_SEED, data.train_size) if wanted else None
-    if stage.data == "labels" and (sources.labels is None or not sources.labels.is_dir()):
-        raise DataError(f"{sources.labels}: no labels there; make them with `labels` first")
+        return scenes, Scenes(wanted, STAGE0_CHECK_SEED, data.train_size)
 
-    def read(split: str, flip: bool) -> FileDataset:
+    def items(split: str, flip: bool = False) -> FileDataset:
+        if stage.data == "ebb":
+            return ebb_set(preset, split, sources.ebb, sources.maps, stage.given, flip)
         if stage.data == "sun":
             return sun_set(preset, split, sources.sun, flip)
-        if stage.data == "labels":
-            frames, folder = sun_set(preset, split, sources.sun), sources.labels / split
-            return LabelSet(frames, folder, depth_digest, flip=flip, seed=preset.seed)
-        return ebb_set(preset, split, sources.ebb, sources.maps, stage.given, flip)
+        frames, folder = sun_set(preset, split, sources.sun), sources.labels / split
+        return LabelSet(frames, folder, depth_digest, flip=flip, seed=preset.seed)
 
-    train = read("train", True)
-    if any(stage.given) or not wanted:
-        return train, None
-    if data.check:
-        check = read("check", False)
+    train = items("train", flip=True)
+    if data.check and wanted:
+        check = items("check")
         return train, Part(check, range(min(wanted, len(check))))
-    if len(train) < 2:
-        raise DataError(
-            f"{stage.name}: one item alone cannot be trained and checked on; add others"
-        )
-    kept = len(train) - min(wanted, max(1, len(train) // 10))
-    return Part(train, range(kept)), Part(read("train", False), range(kept, len(train)))
-
-
-def weights_file(run_dir: Path, stage: Stage) -> Path:
-    """Return where a finished stage leaves its net."""
-    return run_dir / stage.name / f"{stage.net}.safetensors"
-
-
-def earlier_weights(preset: Preset, stage: Stage, run_dir: Path) -> dict[str, Path]:
-    """Return the nets that the stages before `stage` left in `run_dir`, the latest of each kind."""
-    before = preset.stages[: preset.stages.index(stage)]
-    files = {other.net: weights_file(run_dir, other) for other in before}
-    return {net: file for net, file in files.items() if file.is_file()}
-
-
-def run_labels(run_dir: Path, depth_digest: str) -> Path:
-    """Return the folder of a run's labels; each depth net has its own, so none is ever mixed up."""
-    return run_dir / "labels" / depth_digest[:12]
+    kept = len(train) - min(wanted, len(train) // 10)
+    held_out = Part(items("train"), range(kept, len(train)))
+    return Part(train, range(kept)), held_out
 
 
 def make_net(
@@ -162,8 +156,7 @@ def make_net(
     init: dict[str, Path],
     build: Callable[[ModelConfig], BRADCN] = BRADCN,
 ) -> torch.nn.Module:
-    """Build the stage's net and load the weights that `init` names ("depth", "adcn", "bradcn",
-    "render").
+    """Build the stage's net and load the weights that `init` names.
 
     A whole BRADCN starts from `bradcn` if given (stage 2b), else from `depth` and `adcn` (stage
     2a), and from `render` if that is given, too (ledger id "render-start"). A baseline of Table I
@@ -208,22 +201,19 @@ Comparison = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
 
 
 def compare(stage: Stage, net: torch.nn.Module, batch: dict) -> Comparison:
-    """Run the net on a batch; return (prediction, target, mask or None) as the
-    loss compares them.
+    """What the loss compares on a batch: (prediction, target, mask or None).
 
-    Stage 0 compares inverse depth in 1/m: the blur's diameter is linear in it,
-    and so is DPT's own output; what is farther than the net's reach, or a
-    scene's sky, counts as its reach (ledger id "stage0"). Stage 1 compares
-    metres (Eq. 2), stage 2 pictures in [0,1], enlarged to the truth's size as
-    the protocol val294 does it (ledger id "mini-truth"). Where BRADCN's ADCN
-    alone learns, its label is made in the step, from the depth net beside it
-    and the depth that the batch brings.
+    Stage 0: inverse depth in 1/m. The blur's diameter is linear in it, and so
+    is DPT's own output; what is farther than the net reaches, or sky, counts
+    as its reach (ledger id "stage0"). Stage 1: metres (Eq. 2). Stage 2:
+    pictures in [0, 1], enlarged to the truth's size as the protocol val294
+    does it (ledger id "mini-truth"). Where the ADCN of a whole model alone
+    learns, its label is made in the step, from the depth of the batch.
     """
     if stage.net == "depth":
-        reach = 1 / net_of(net).shift
-        depth = torch.where(batch["mask"], batch["depth"], reach)
-        depth = depth.clamp(max=reach)
-        mask = None if stage.data == "scenes" else batch["mask"]
+        known, reach = batch["mask"], 1 / net_of(net).shift
+        depth = torch.where(known, batch["depth"], reach).clamp(max=reach)
+        mask = None if stage.data == "scenes" else known
         return 1 / net(batch["image"]), 1 / depth, mask
     if stage.net == "adcn":
         return net(batch["image"]), batch["error"], batch["mask"]
@@ -241,8 +231,7 @@ def given_maps(batch: dict) -> dict[str, torch.Tensor]:
 
 
 def enlarge(picture: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Return `picture` (N, C, h, w) at the height and width of `like`, by bilinear
-    interpolation."""
+    """Return `picture` (N, C, h, w) at the height and width of `like`, bilinear."""
     if picture.shape[-2:] == like.shape[-2:]:
         return picture
     return F.interpolate(picture, size=like.shape[-2:], mode="bilinear", align_corners=False)
@@ -258,9 +247,7 @@ def terms(stage: Stage, batch: dict) -> int:
 
 
 def score(stage: Stage, prediction: torch.Tensor, target: torch.Tensor, mask) -> float:
-    """Return PSNR in dB of pictures, or the mean absolute error of maps (masked if there is a
-    mask).
-    """
+    """Return PSNR in dB of pictures, or the mean absolute error of maps, inside of a mask."""
     if stage.data == "ebb" and not stage.calibrates:
         squared = (prediction.clamp(0, 1) - target).square().flatten(1).mean(1)
         return float((-10 * squared.clamp_min(1e-10).log10()).mean())
@@ -269,9 +256,7 @@ def score(stage: Stage, prediction: torch.Tensor, target: torch.Tensor, mask) ->
 
 
 def panels(stage: Stage, net: torch.nn.Module, batch: dict) -> list[list[torch.Tensor]]:
-    """Return rows of (C,H,W) pictures in [0,1]: input, maps, output, truth; near and wrong are
-    bright.
-    """
+    """Return rows of pictures (3, H, W) in [0, 1]: input, maps, output, truth; near is bright."""
     image = batch["image"]
     if stage.net == "depth":
         prediction, target, _ = compare(stage, net, batch)

@@ -18,19 +18,19 @@ LARGE = 1_000_003  # a prime that keeps the seeds of stages, epochs and steps ap
 
 
 @dataclass(frozen=True)
-class Job:
+class Plan:
     """One stage of one run, counted out: what `Fit` needs to know besides model and optimiser."""
 
     preset: Preset
     stage: Stage
     folder: Path
     train_set: Dataset
-    check_set: Dataset | None
-    items: int  # in the training set
+    check_set: Dataset
+    items: int  # of the training set that are trained on
     used: int  # of them in each epoch
     per_epoch: int  # steps
-    steps: int  # of the whole stage, whose schedule is a function of them
-    last: int  # at which this call ends
+    steps: int  # of the whole stage, which the schedule of the rate depends on
+    last: int  # step of this call: the whole stage's, or a trial's
     processes: int
     checkpoint_every: int | None  # steps; None: about a minute
     num_workers: int
@@ -41,9 +41,8 @@ class Job:
     def items_before(self, step: int) -> int:
         """Return how many items the first `step` steps take, of all processes."""
         epochs, rest = divmod(step, self.per_epoch)
-        return epochs * self.used + rest * self.processes * (
-            self.preset.recipe.accumulate * self.stage.batch
-        )
+        batches = rest * self.processes * self.preset.recipe.accumulate
+        return epochs * self.used + batches * self.stage.batch
 
 
 # The share of `Stage.lr` at t, from 0 at the first step to 1 behind the last.
@@ -54,23 +53,19 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 
 
 def learning_rate(stage: Stage, step: int, steps: int) -> float:
-    """Return the rate of step 0..steps-1: constant (the paper's) or half a
-    cosine down to 1 %.
+    """The rate of step 0..steps-1: constant, or half a cosine down to 1 %.
 
-    Source: Section IV-B. Raises RunError for a schedule that does not exist.
+    Constant is the paper's (Section IV-B). Raises RunError for a schedule that
+    does not exist.
     """
     if stage.schedule not in SCHEDULES:
-        raise RunError(
-            f"{stage.name}: unknown schedule {stage.schedule!r}; "
-            "choose one of "
-            f"{', '.join(SCHEDULES)}"
-        )
+        unknown = f"{stage.name}: unknown schedule {stage.schedule!r}"
+        raise RunError(f"{unknown}; choose one of {', '.join(SCHEDULES)}")
     return stage.lr * SCHEDULES[stage.schedule](step / steps)
 
 
 class EpochBatches(BatchSampler):
-    """The batches of one epoch from step `start` on; their order is a function
-    of (seed, epoch).
+    """The batches of one epoch from step `start`, by (seed, epoch) alone.
 
     A step takes the next `processes` * `accumulate` * `batch` items, the
     epoch's last one what is left. Each process gets an equal part of them, to
@@ -103,12 +98,11 @@ class EpochBatches(BatchSampler):
         self.own: list[bool] = []
         for first in range(start * size, used, size):
             step = order[first : first + size]
-            low = len(step) * process // processes
-            high = len(step) * (process + 1) // processes
-            mine = step[low:high] or step[:1]
-            starts = range(0, len(mine), batch)
-            self.steps.append([mine[i : i + batch] for i in starts])
-            self.own.append(high > low)
+            ends = [len(step) * p // processes for p in (process, process + 1)]
+            mine = step[slice(*ends)] or step[:1]
+            batches = range(0, len(mine), batch)
+            self.steps.append([mine[i : i + batch] for i in batches])
+            self.own.append(ends[1] > ends[0])
         self.batch_size, self.drop_last = batch, False
 
     def __iter__(self) -> Iterator[list[int]]:

@@ -11,8 +11,7 @@ GRACE_S = 30  # for the parent to finish its step and write a checkpoint
 
 
 class StopSignal:
-    """A context in which the first SIGINT or SIGTERM only sets `number`; a later one acts at
-    once."""
+    """A context in which the first SIGINT or SIGTERM only sets `number`; a later one acts."""
 
     def __enter__(self) -> Self:
         self.number: int | None = None
@@ -35,9 +34,7 @@ class StopSignal:
             signal.raise_signal(number)
 
     def leave(self, where: str, say: bool = True) -> None:
-        """Raise KeyboardInterrupt after a SIGINT, else SystemExit(143); both say `where` if they
-        `say`.
-        """
+        """Raise KeyboardInterrupt after a SIGINT, else SystemExit(143); `say`: tell `where`."""
         if self.number == signal.SIGINT:
             raise KeyboardInterrupt(where)
         if say:
