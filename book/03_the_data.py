@@ -55,8 +55,6 @@ if "google.colab" in sys.modules:
     sys.path.insert(0, "/content/book")
 
 # %%
-import base64
-import io
 import json
 from dataclasses import replace
 
@@ -69,6 +67,7 @@ from PIL import Image
 
 from bradcn_nb.data import EBB, EBB_SPLITS, SUN_SENSORS, SUNRGBD, decode_depth, leaks, split_frames
 from bradcn_nb.data.bundle import EBB_SEED, SUN_SEED, SUN_SIZE, ebb_files
+from bradcn_nb.figures.page import data_uri
 from bradcn_nb.figures.plots import COLOURS, grid, show, use_style
 from bradcn_nb.files import data_root
 from bradcn_nb.lens.reference import composite, lens_view
@@ -325,18 +324,11 @@ assert np.median(np.abs(as_it_is)) < 0.1 and np.median(wrong) < 0.2
 
 
 # %% tags=["hide-input"]
-def jpeg_uri(pixels: np.ndarray) -> str:
-    """A uint8 picture as text that a page can show; nothing is fetched."""
-    data = io.BytesIO()
-    Image.fromarray(pixels).save(data, "JPEG", quality=88)
-    return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
-
-
 blink = []
 for index in (110, 97, 174, 108, 30, 14):
     item = train.read(index)
     d = np.abs(item["image"].astype(float) - item["bokeh"]).mean()
-    blink.append({"id": item["id"], "original": jpeg_uri(item["image"]), "bokeh": jpeg_uri(item["bokeh"]), "mean": f"{d:.0f}"})  # fmt: skip
+    blink.append({"id": item["id"], "original": data_uri(item["image"]), "bokeh": data_uri(item["bokeh"]), "mean": f"{d:.0f}"})  # fmt: skip
 
 # %% tags=["hide-input"]
 PAGE = """<div class="interactive" id="blink-viewer"><style>

@@ -59,7 +59,6 @@ if "google.colab" in sys.modules:
 # %%
 import base64
 import copy
-import io
 import json
 
 import timm
@@ -67,12 +66,12 @@ import torch
 import torch.nn.functional as F
 from IPython.display import HTML
 from matplotlib import pyplot as plt
-from PIL import Image
 from timm.layers import StdConv2dSame, resample_abs_pos_embed
 from torch import Tensor, nn
 from torch.testing import assert_close
 
 from bradcn_nb.data import EBB, SUNRGBD
+from bradcn_nb.figures.page import data_uri
 from bradcn_nb.figures.plots import COLOURS, STYLE, grid, show
 from bradcn_nb.files import data_root
 from bradcn_nb.models import encoder as encoder_parts
@@ -749,14 +748,6 @@ def spread(look: Tensor) -> Tensor:
     return (-(shares * shares.log()).sum(-1)).exp().mean(-1)
 
 
-def jpeg(picture: Tensor) -> str:
-    """A picture (1, 3, H, W) in [0, 1] as a data URI."""
-    pixels = (picture[0].permute(1, 2, 0) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format="JPEG", quality=95)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
-
-
 views = []
 for name, picture, seen, e in (
     ("A room, Depth Prediction Net", room, image, encoder),
@@ -765,7 +756,14 @@ for name, picture, seen, e in (
     looks = encode(seen, e)[2]
     first = torch.cat([spread(look) for look in looks]).argmin()  # begin with the choosiest head
     start = divmod(int(first), mini.vit_heads)
-    views.append({"name": name, "picture": jpeg(picture), "looks": pack(looks), "start": start})
+    views.append(
+        {
+            "name": name,
+            "picture": data_uri(picture[0].permute(1, 2, 0).numpy()),
+            "looks": pack(looks),
+            "start": start,
+        }
+    )
 size = {"blocks": mini.vit_depth, "heads": mini.vit_heads, "rows": 8, "columns": 12}
 
 # %% tags=["hide-input"]

@@ -58,7 +58,6 @@ if "google.colab" in sys.modules:
 
 # %%
 import base64
-import io
 import json
 import tempfile
 from dataclasses import replace
@@ -68,12 +67,12 @@ import torch
 import torch.nn.functional as F
 from IPython.display import HTML
 from matplotlib import pyplot as plt
-from PIL import Image
 from torch import Tensor
 from torch.testing import assert_close
 
 from bradcn_nb.data import SUNRGBD
 from bradcn_nb.errors import BradcnError, WeightsError
+from bradcn_nb.figures.page import data_uri
 from bradcn_nb.figures.plots import COLOURS, STYLE, grid, show
 from bradcn_nb.files import data_root
 from bradcn_nb.models import DepthNet, RenderNet, load_bradcn, load_depth_net
@@ -309,14 +308,6 @@ grid(
 
 
 # %%
-def jpeg(picture: Tensor) -> str:
-    """A picture (3, H, W) in [0, 1] as a data URI."""
-    pixels = (picture.permute(1, 2, 0) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format="JPEG", quality=95)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
-
-
 def millimetres(depth: Tensor) -> str:
     """A depth map (1, H, W) as base64 of two bytes a pixel; 0 is a hole."""
     whole = (1000 * depth).nan_to_num(0).round().to(torch.int16).numpy()
@@ -326,7 +317,7 @@ def millimetres(depth: Tensor) -> str:
 views = [
     {
         "name": f"Room {k}",
-        "picture": jpeg(pictures[i]),
+        "picture": data_uri(pictures[i].permute(1, 2, 0).numpy()),
         "measured": millimetres(measured[i]),
         "predicted": millimetres(predicted[i]),
     }

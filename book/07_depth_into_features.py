@@ -56,9 +56,7 @@ if "google.colab" in sys.modules:
     sys.path.insert(0, "/content/book")
 
 # %%
-import base64
 import copy
-import io
 import json
 
 import numpy as np
@@ -66,11 +64,11 @@ import torch
 import torch.nn.functional as F
 from IPython.display import HTML
 from matplotlib import pyplot as plt
-from PIL import Image
 from torch.testing import assert_close
 
 from bradcn_nb.data import EBB
 from bradcn_nb.evaluation.intervals import paired_interval
+from bradcn_nb.figures.page import data_uri
 from bradcn_nb.figures.plots import COLOURS, grid, show, use_style
 from bradcn_nb.files import data_root
 from bradcn_nb.models import BRADCN, load_bradcn, load_depth_net
@@ -592,20 +590,13 @@ plt.show()
 
 
 # %% tags=["hide-input"]
-def data_uri(array: np.ndarray, kind: str = "PNG") -> str:
-    """A (H, W, 3) picture in [0, 1] as text that a page can show; nothing is fetched."""
-    data = io.BytesIO()
-    Image.fromarray(np.rint(array * 255).astype(np.uint8)).save(data, kind, quality=92)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(data.getvalue()).decode()}"
-
-
 def coloured(values: torch.Tensor, top: float) -> np.ndarray:
     """A map (H, W) from 0 to `top` in the book's colours."""
     return plt.get_cmap("viridis")(values.numpy() / top)[..., :3]
 
 
 def photo(picture: torch.Tensor) -> str:
-    return data_uri(picture.permute(1, 2, 0).numpy(), "JPEG")
+    return data_uri(picture.permute(1, 2, 0).numpy())
 
 
 SHOWN = {"ball": 4, "lamp": 8, "cup": 15}
@@ -616,9 +607,9 @@ for scene, i in SHOWN.items():
         fed = np.full((64, 96, 3), 0.6) if depth is None else coloured(depth[i, 0], FARTHEST)
         change = (outputs[name] - outputs["own"])[i].abs().mean(0)
         exchange[scene]["of"][name] = {
-            "depth": data_uri(fed),
+            "depth": data_uri(fed, "png"),
             "bokeh": photo(outputs[name][i]),
-            "change": data_uri(coloured(change, 0.2)),
+            "change": data_uri(coloured(change, 0.2), "png"),
             "says": f"{decibels[name][i]:.1f} dB against the truth, "
             f"{decibels[name][i] - decibels['own'][i]:+.1f} dB against its own depth",
         }

@@ -555,7 +555,7 @@ except DataError as error:
 # zero although everything around it is wrong: there Do crosses the truth. Find the largest label on a piece of furniture.
 
 # %% tags=["hide-input"]
-from bradcn_nb.figures.pixel_values import Frame, probe_viewer
+from bradcn_nb.figures.pixel_values import Frame, pixel_viewer
 
 probed = []
 for k, i in enumerate(SHOWN):
@@ -563,7 +563,7 @@ for k, i in enumerate(SHOWN):
     maps |= {name: torch.where(measured[i], maps[name], none) for name in ("Dgt", "De")}
     picture = image[i].permute(1, 2, 0).numpy()
     probed.append(Frame(f"room {k + 1}", picture, {name: m[0].numpy() for name, m in maps.items()}))
-probe_viewer(
+pixel_viewer(
     probed,
     {"Do": 8.0, "Dgt": 8.0, "De": 3.0},
     description="A room as a picture, its predicted depth, its measured depth and the error label",

@@ -55,7 +55,6 @@ if "google.colab" in sys.modules:
 # %%
 import base64
 import gzip
-import io
 import json
 
 import numpy as np
@@ -63,11 +62,11 @@ import torch
 import torch.nn.functional as F
 from IPython.display import HTML
 from matplotlib import pyplot as plt
-from PIL import Image
 from torch import nn
 from torch.testing import assert_close
 
 from bradcn_nb.data import SUNRGBD
+from bradcn_nb.figures.page import data_uri
 from bradcn_nb.figures.plots import COLOURS, grid, show, use_style
 from bradcn_nb.files import data_root
 from bradcn_nb.models import ADCN, load_bradcn, load_depth_net
@@ -706,12 +705,6 @@ def coded(array: np.ndarray, kind: str) -> str:
     return base64.b64encode(array.astype(kind).tobytes()).decode()
 
 
-def png(picture: np.ndarray) -> str:
-    data = io.BytesIO()
-    Image.fromarray(np.rint(picture * 255).astype(np.uint8)).save(data, "PNG")
-    return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
-
-
 def goes_at(badness: np.ndarray) -> np.ndarray:
     """For each pixel the percentage at which it is removed, worst first."""
     place = np.argsort(np.argsort(-badness.ravel(), kind="stable"), kind="stable")
@@ -728,8 +721,8 @@ for title, name, i in (("chair", "test", 53), ("sideboard", "test", 48), ("outdo
     }
     deciders |= {"the oracle": true, "chance": chance.random(true.shape)}
     scenes[title] = {
-        "picture": png(sets[name]["image"][i].permute(1, 2, 0).numpy()),
-        "map": png(plt.get_cmap("viridis")(true / 2)[..., :3]),
+        "picture": data_uri(sets[name]["image"][i].permute(1, 2, 0).numpy(), "png"),
+        "map": data_uri(plt.get_cmap("viridis")(true / 2)[..., :3], "png"),
         "mm": coded(np.rint(1000 * true), "<u2"),
         "goes": {who: coded(goes_at(bad), "u1") for who, bad in deciders.items()},
     }

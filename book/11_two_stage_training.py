@@ -885,19 +885,13 @@ assert by_structure[0] != "L1"
 # right, yellow is far (8 m) and wrong (3 m).
 
 # %%
-from bradcn_nb.data import resize_picture, to_tensor
-from bradcn_nb.evaluation.metrics import psnr, val294
+from bradcn_nb.evaluation.metrics import psnr
+from bradcn_nb.evaluation.predict import predict
 
 native = EBB(data_root() / "mini-ebb", "test")
 items = [native.read(i) for i in range(len(native))]  # uint8 (128, 192, 3)
-half = [to_tensor(resize_picture(item["image"], mini.data.train_size)) for item in items]
-decibels = []
-with torch.no_grad():
-    for start in range(0, len(items), 16):
-        out = model(torch.stack(half[start : start + 16])).bokeh  # (16, 3, 64, 96)
-        for item, small_bokeh in zip(items[start : start + 16], out, strict=True):
-            truth_of = item["bokeh"]
-            decibels.append(psnr(truth_of, val294(small_bokeh, *truth_of.shape[:2])))
+size = mini.data.train_size
+decibels = [psnr(item["bokeh"], predict(model, item["image"], size)) for item in items]
 order = np.argsort(decibels)
 chosen = [int(order[-1]), int(order[len(order) // 2]), int(order[0])]
 print(len(decibels), "test pictures")

@@ -68,7 +68,7 @@ from IPython.display import HTML, Image
 from matplotlib import pyplot as plt
 from matplotlib.patches import FancyBboxPatch
 
-from bradcn_nb.data import EBB, resize_picture, to_tensor
+from bradcn_nb.data import EBB
 from bradcn_nb.data.bundle import EBB_SEED
 from bradcn_nb.evaluation.intervals import (
     Interval,
@@ -78,6 +78,7 @@ from bradcn_nb.evaluation.intervals import (
     paired_interval,
 )
 from bradcn_nb.evaluation.metrics import psnr, val294
+from bradcn_nb.evaluation.predict import shrunk
 from bradcn_nb.experiments.costs.summary import fake
 from bradcn_nb.experiments.record import result
 from bradcn_nb.experiments.table1 import BRADCN as OURS
@@ -215,7 +216,7 @@ def flow(height, boxes, arrows, words=(), bends=()):
 test = EBB(data_root() / "mini-ebb", "test")
 item = test.read(17)
 sharp, truth = item["image"], item["bokeh"]  # uint8 (128, 192, 3)
-half = to_tensor(resize_picture(sharp, size))[None]  # (1, 3, 64, 96): what nets see
+half = shrunk(sharp, size)  # (1, 3, 64, 96): what nets see
 print(sharp.shape, "->", tuple(half.shape))
 
 # %% [markdown]
@@ -520,7 +521,7 @@ grid([*pictures, truth], [*titles, "truth\n"], columns=2)
 # %%
 items = [test.read(i) for i in range(len(test))]
 truths = [item["bokeh"] for item in items]
-halves = torch.stack([to_tensor(resize_picture(item["image"], size)) for item in items])
+halves = torch.cat([shrunk(item["image"], size) for item in items])
 
 
 def judged(pictures, truths):

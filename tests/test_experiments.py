@@ -211,7 +211,7 @@ def test_a_training_is_kept_and_not_repeated(data, tmp_path, lpips_weights):
     kept = {"full/0": record}
     assert list(runs.run_all([task(0)], kept, 1, False)) == [record]
     assert task(1).digest != task(0).digest
-    told = runs.said(task(0).preset)
+    told = runs.settings_changed(task(0).preset)
     assert told["stages"][0]["given"] == ["predicted", "adcn"] and told["model"]["stem_width"] == 16
     assert "depth_kind" not in told["model"]  # at its default
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_viewer import page  # noqa: F401 (a fixture)
 
-from bradcn_nb.figures.pixel_values import Frame, probe_viewer
+from bradcn_nb.figures.pixel_values import Frame, pixel_viewer
 
 LIMITS = {"Do": 8.0, "De": 3.0}
 
@@ -25,7 +25,7 @@ def frames(holes=True):
 
 
 def probe() -> str:
-    return probe_viewer(frames(), LIMITS, description='Two "grey" frames').data
+    return pixel_viewer(frames(), LIMITS, description='Two "grey" frames').data
 
 
 def test_values_are_in_the_page_to_the_millimetre_and_nothing_is_fetched():
@@ -41,12 +41,12 @@ def test_values_are_in_the_page_to_the_millimetre_and_nothing_is_fetched():
 def test_frames_must_fit():
     first, second = frames()
     with pytest.raises(ValueError, match="name of its own"):
-        probe_viewer([first, first], LIMITS, description="x")
+        pixel_viewer([first, first], LIMITS, description="x")
     with pytest.raises(ValueError, match="second: needs the maps"):
         smaller = Frame("second", second.picture, {k: m[:5] for k, m in second.maps.items()})
-        probe_viewer([first, smaller], LIMITS, description="x")
+        pixel_viewer([first, smaller], LIMITS, description="x")
     with pytest.raises(ValueError, match="first: needs the maps"):
-        probe_viewer([first], {"Do": 8.0}, description="x")
+        pixel_viewer([first], {"Do": 8.0}, description="x")
 
 
 def test_it_is_read_by_pointer_and_by_keyboard(page):  # noqa: F811

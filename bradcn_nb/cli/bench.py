@@ -12,7 +12,6 @@ BENCHMARKS = {  # name: what `bench` measures under it
     "depth-net-384": "the same beside the DPT-hybrid of transformers, 384x384",
     "checkpointing": "peak memory of one training step, with and without checkpointing",
     "loading": "reading prepared pictures beside opening and resizing the originals",
-    "labels": "making Eq. 2's labels beside the bare depth net, 96x64 and 768x512",
 }
 
 
@@ -58,7 +57,6 @@ def run_bench(options: argparse.Namespace) -> None:
     import json
 
     from bradcn_nb.experiments.costs import bench
-    from bradcn_nb.experiments.costs.bench_report import as_text, finished
     from bradcn_nb.files import write_atomically
 
     use_threads(options.threads)
@@ -73,7 +71,7 @@ def run_bench(options: argparse.Namespace) -> None:
         )
     finally:
         if results:
-            whole = finished(results)
-            print(as_text(whole))
+            whole = bench.finished(results)
+            print(bench.as_text(whole))
             if options.json:
                 write_atomically(options.json, (json.dumps(whole, indent=2) + "\n").encode())

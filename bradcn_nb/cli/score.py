@@ -84,7 +84,7 @@ def run_score(options: argparse.Namespace) -> None:
     protocol = Protocol(options.ssim_window, backbone, options.lpips_size)
     cache = ScoreCache(options.cache or cache_folder() / "scores.jsonl")
     folders = [options.pred, options.against] if options.against else [options.pred]
-    found = [
+    scored = [
         score(
             folder,
             options.truth,
@@ -102,18 +102,18 @@ def run_score(options: argparse.Namespace) -> None:
         "metrics": protocol.describe(),
         "pred": str(options.pred),
         "truth": str(options.truth),
-        **summarise(found[0], protocol),
+        **summarise(scored[0], protocol),
     }
     if options.against:
-        others = summarise(found[1], protocol)
+        others = summarise(scored[1], protocol)
         del others["images"]
         result["against"] = {"pred": str(options.against), **others}
-        result["difference"] = compare(*found, protocol)
+        result["difference"] = compare(*scored, protocol)
     stem = options.out or Path(f"scores-{options.pred.resolve().name}")
     paths = write_scores(stem, result, protocol.metrics)
     for line in _table(result):
         print(line)
-    for folder, scores in zip(folders, found, strict=True):
+    for folder, scores in zip(folders, scored, strict=True):
         for problem in scores.problems():
             print(f"{folder}: {problem}")
         if scores.ignored:

@@ -26,20 +26,22 @@ def find_pictures(folder: Path) -> tuple[dict[str, Path], list[str]]:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; name one that holds pictures")
-    found: dict[str, Path] = {}
+    pictures: dict[str, Path] = {}
     others = []
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.is_dir():
             continue
         if path.suffix.lower() not in FORMATS:
             others.append(path.name)
-        elif path.stem in found:
-            raise DataError(f"{path}: {found[path.stem].name} has the same stem; keep one of them")
+        elif path.stem in pictures:
+            raise DataError(
+                f"{path}: {pictures[path.stem].name} has the same stem; keep one of them"
+            )
         else:
-            found[path.stem] = path
-    if not found:
+            pictures[path.stem] = path
+    if not pictures:
         raise DataError(f"{folder}: holds no picture ({', '.join(FORMATS)})")
-    return found, others
+    return pictures, others
 
 
 def find_truths(folder: Path) -> dict[str, Path]:

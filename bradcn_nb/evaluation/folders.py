@@ -43,12 +43,12 @@ class Scores:
 
     def problems(self) -> list[str]:
         """One line for each kind of problem, with the first names."""
-        found = [
+        refusals = [
             (self.missing, "without a prediction"),
             (self.extra, "predictions without a true picture"),
             (self.resized, "predictions not of their truth's size, which were resized"),
         ]
-        lines = [f"{len(names)} {text}: {first_few(names)}" for names, text in found if names]
+        lines = [f"{len(names)} {text}: {first_few(names)}" for names, text in refusals if names]
         return lines + self.unreadable
 
 
@@ -112,10 +112,10 @@ def score(
         ) from None
     for stem, wanted in keys.items():
         if all(key in cache.values for key in wanted.values()):
-            found = {name: cache.values[key] for name, key in wanted.items()}
-            sizes = dict(zip(SIZES, found["size"], strict=True))
-            scores.images[stem] = {m: found[m] for m in protocol.metrics} | sizes
-            if found["size"][:2] != found["size"][2:]:
+            entry = {name: cache.values[key] for name, key in wanted.items()}
+            sizes = dict(zip(SIZES, entry["size"], strict=True))
+            scores.images[stem] = {m: entry[m] for m in protocol.metrics} | sizes
+            if entry["size"][:2] != entry["size"][2:]:
                 scores.resized.append(stem)
     if strict:
         _refuse(pred, scores)
@@ -143,15 +143,15 @@ def compare(a: Scores, b: Scores, protocol: Protocol, seed: int = 0) -> dict[str
     shared = [stem for stem in a.images if stem in b.images]
     if not shared:
         raise DataError("the two folders share no picture that could be compared")
-    found: dict[str, Any] = {"n": len(shared)}
+    summary: dict[str, Any] = {"n": len(shared)}
     for metric in protocol.metrics:
         left, right = (np.array([s.images[stem][metric] for stem in shared]) for s in (a, b))
         better = left < right if metric == "lpips" else left > right
-        found[metric] = {
+        summary[metric] = {
             **paired_interval(left, right, seed)._asdict(),
             "better": int(better.sum()),
         }
-    return found
+    return summary
 
 
 def write_scores(stem: Path, result: dict[str, Any], metrics: tuple[str, ...]) -> list[Path]:

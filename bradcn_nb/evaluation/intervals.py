@@ -16,6 +16,17 @@ class Interval(NamedTuple):
     high: float
 
 
+def times_drawn(count: int, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Return how often each of `count` things is drawn in `draws` samples of `count`, with
+    replacement: (draws, count)."""
+    return rng.multinomial(count, np.full(count, 1 / count), draws)
+
+
+def ends(drawn: np.ndarray) -> np.ndarray:
+    """Return the low and the high end of the 95 % percentile interval of `drawn`, along axis 0."""
+    return np.percentile(drawn, (2.5, 97.5), axis=0)
+
+
 def mean_interval(values: np.ndarray | list[float], seed: int = 0) -> Interval:
     """The mean of one finite value per picture, and its 95 % percentile bootstrap interval.
 
@@ -31,7 +42,7 @@ def mean_interval(values: np.ndarray | list[float], seed: int = 0) -> Interval:
     for first in range(0, DRAWS, DRAWS_AT_ONCE):  # the whole matrix would take 715 MB for EBB!
         drawn = rng.integers(0, values.size, size=(DRAWS_AT_ONCE, values.size))
         means[first : first + DRAWS_AT_ONCE] = values[drawn].mean(1)
-    low, high = np.percentile(means, (2.5, 97.5))
+    low, high = ends(means)
     return Interval(float(values.mean()), float(low), float(high))
 
 
@@ -69,8 +80,8 @@ def drawn_means(values: np.ndarray, seed: int = 0) -> np.ndarray:
     seeds, pictures = values.shape[-2:]
     # How often each seed and each picture is drawn; the weighted mean is then
     # one product.
-    rows = rng.multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS)
-    columns = rng.multinomial(pictures, np.full(pictures, 1 / pictures), DRAWS)
+    rows = times_drawn(seeds, DRAWS, rng)
+    columns = times_drawn(pictures, DRAWS, rng)
     sums = np.einsum("ds,...sp,dp->d...", rows, values, columns, optimize=True)
     return sums / (seeds * pictures)
 
@@ -93,7 +104,7 @@ def crossed_interval(a: np.ndarray, b: np.ndarray, seed: int = 0) -> Interval:
     difference = a - b
     if not np.isfinite(difference).all():
         raise ValueError("values must be finite; cap infinite PSNR first")
-    low, high = np.percentile(drawn_means(difference, seed), (2.5, 97.5))
+    low, high = ends(drawn_means(difference, seed))
     return Interval(float(difference.mean()), float(low), float(high))
 
 
@@ -128,9 +139,9 @@ def comparisons(
         stack = stack.swapaxes(1, 2)  # (arms, metrics, seeds, pictures)
         means, drawn = stack.mean((2, 3)), drawn_means(stack)
         for a, b in alike:
-            ends = np.percentile(drawn[:, needed[a]] - drawn[:, needed[b]], (2.5, 97.5), axis=0)
+            low_high = ends(drawn[:, needed[a]] - drawn[:, needed[b]])
             middle = means[needed[a]] - means[needed[b]]
-            rows = zip(metrics, middle, *ends, strict=True)
+            rows = zip(metrics, middle, *low_high, strict=True)
             found[a, b] = Comparison(
                 list(seeds), {metric: Interval(*map(float, row)) for metric, *row in rows}
             )

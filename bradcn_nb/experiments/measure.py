@@ -112,7 +112,7 @@ def skip(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
     chosen, net = preset("mini"), model.render_net
     test = EBB(data_root() / "mini-ebb", "test", chosen.data.train_size)
     stride = chosen.model.strides[0]
-    found: dict[str, list[float]] = {"input": [], "none": [], "add": [], "blend": []}
+    psnr_of: dict[str, list[float]] = {"input": [], "none": [], "add": [], "blend": []}
     for index in tqdm(range(len(test)), desc="skip"):
         item = test.load(index)
         image, truth = item["image"][None], item["bokeh"][None]
@@ -127,8 +127,8 @@ def skip(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
             "blend": torch.where(keep, image, blurred),
         }
         for name, picture in pictures.items():
-            found[name].append(float(-10 * (picture - truth).square().mean().log10()))
-    return {**{name: float(np.mean(values)) for name, values in found.items()}, "n": len(test)}
+            psnr_of[name].append(float(-10 * (picture - truth).square().mean().log10()))
+    return {**{name: float(np.mean(values)) for name, values in psnr_of.items()}, "n": len(test)}
 
 
 def real(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:

@@ -80,12 +80,12 @@ def equal_psnr(truth: Picture, focus: np.ndarray) -> dict[str, Picture]:
     """Return name -> distorted truth, each with the PSNR of a shift by one pixel."""
     shifted = shift(truth, 1)
     target = psnr(truth, shifted)
-    found = {
+    damaged = {
         name: to_psnr(distort, truth, target, MOST[name])[0]
         for name, distort in distortions(focus).items()
         if name != "shift"
     }
-    return {"shift": shifted, **found}
+    return {"shift": shifted, **damaged}
 
 
 @torch.inference_mode()
@@ -113,19 +113,19 @@ def unpack(packed: dict[str, Any]) -> np.ndarray:
     return coded.reshape(packed["shape"]) / 255 * packed["max"]
 
 
-def gallery() -> dict[str, Any]:
+def chapter_scene() -> dict[str, Any]:
     """Measure the chapter's scene: the distortions of equal PSNR, the slider's levels, the maps."""
     sharp, truth, focus = chapter_pair()
-    found: dict[str, Any] = {"input": {}, "equal": {}, "levels": {}}
+    measured: dict[str, Any] = {"input": {}, "equal": {}, "levels": {}}
     maps = layer_maps(truth, sharp)
-    found["input"] = {
+    measured["input"] = {
         "lpips": lpips(truth, sharp),
         "layers": [float(m.mean()) for m in maps],
         "maps": [pack(small_map(m)) for m in maps],
     }
     for name, picture in equal_psnr(truth, focus).items():
         maps = layer_maps(truth, picture)
-        found["equal"][name] = {
+        measured["equal"][name] = {
             "lpips": lpips(truth, picture),
             "vgg": lpips(truth, picture, "vgg"),
             "layers": [float(m.mean()) for m in maps],
@@ -133,8 +133,8 @@ def gallery() -> dict[str, Any]:
         }
     for name, distort in distortions(focus).items():
         levels = LEVELS[name]
-        found["levels"][name] = [lpips(truth, distort(truth, level)) for level in levels]
-    return found
+        measured["levels"][name] = [lpips(truth, distort(truth, level)) for level in levels]
+    return measured
 
 
 def focus_of(number: int) -> np.ndarray:
@@ -179,15 +179,15 @@ def traps() -> dict[str, Any]:
 
 def _by_size(pairs: list[tuple[Picture, Picture]]) -> dict[str, list[float]]:
     """Metric -> mean over (truth, picture) pairs, after both are shrunk by each of SHRINKS."""
-    found: dict[str, list[float]] = {metric: [] for metric in Protocol().metrics}
+    means: dict[str, list[float]] = {metric: [] for metric in Protocol().metrics}
     for shrink in SHRINKS:
         values = []
         for pair in pairs:
             size = tuple(side // shrink for side in pair[0].shape[:2])
             values.append(Protocol().measure(*(resize_picture(p, size) for p in pair)))
-        for metric in found:
-            found[metric].append(float(np.mean([v[metric] for v in values])))
-    return found
+        for metric in means:
+            means[metric].append(float(np.mean([v[metric] for v in values])))
+    return means
 
 
 def resolution() -> dict[str, Any]:
@@ -220,14 +220,14 @@ def metrics(_model: nn.Module, options: argparse.Namespace) -> dict[str, Any]:
     LPIPS's weights, DataError for a folder that holds no pairs.
     """
     cv2.setNumThreads(1)
-    found = {**gallery(), "traps": traps(), "resolution": resolution()}
+    result = {**chapter_scene(), "traps": traps(), "resolution": resolution()}
     path = data_root() / "results" / "metrics.json"
     if options.ebb:
-        found["real"] = real(options.ebb)
+        result["real"] = real(options.ebb)
     elif path.is_file():
-        found["real"] = json.loads(path.read_text("utf-8")).get("real")
-    found["made"] = {
+        result["real"] = json.loads(path.read_text("utf-8")).get("real")
+    result["made"] = {
         "lpips": Protocol().describe()["lpips"],
         "weights": {name: lpips_net(name).digest for name in ("alex", "vgg")},
     }
-    return found
+    return result

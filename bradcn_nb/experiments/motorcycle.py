@@ -28,12 +28,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
-from bradcn_nb.data import resize_nearest, resize_picture, to_tensor
+from bradcn_nb.data import resize_nearest, resize_picture
 from bradcn_nb.data.bundle import EBB_SIZE
 from bradcn_nb.data.depth_maps import fill_unknown
 from bradcn_nb.errors import DataError, SizeError
 from bradcn_nb.evaluation.lpips import lpips_net
 from bradcn_nb.evaluation.metrics import Protocol, psnr, to_uint8, val294
+from bradcn_nb.evaluation.predict import shrunk
 from bradcn_nb.experiments.record import write_figure
 from bradcn_nb.experiments.runs import DIGITS
 from bradcn_nb.experiments.table1 import TABLE1
@@ -167,13 +168,13 @@ def drawn(
     that does not fit its arm any more.
     """
     image, size = eight_bit(photo.image), preset("mini").data.train_size
-    small = to_tensor(resize_picture(image, size))[None]
+    small = shrunk(image, size)
 
     def judged(picture: Tensor) -> np.ndarray:
         return val294(picture, *image.shape[:2])
 
     yield Drawn("input", "input, unchanged", image)
-    half = to_tensor(resize_picture(reference, size))
+    half = shrunk(reference, size)
     yield Drawn("reference_half", "reference through the protocol", judged(half))
     depth_net = load_depth_net()
     lens = render_lens(photo.image, depth_of(photo.image, depth_net, preset("mini").model))
@@ -204,7 +205,7 @@ def eight_bit(picture: np.ndarray) -> np.ndarray:
 
 
 def table(
-    found: list[Drawn], references: list[np.ndarray], progress: bool = True
+    methods: list[Drawn], references: list[np.ndarray], progress: bool = True
 ) -> dict[str, Any]:
     """Return per method its title, its seeds, the means over them, and the values of each seed.
 
@@ -212,16 +213,16 @@ def table(
     both were brought to 192x128; there also the mean PSNR against every reference.
     """
     protocol, rows = Protocol(), {}
-    shrunk = [resize_picture(reference, EBB_SIZE) for reference in references]
-    for one in tqdm(found, "judged", disable=not progress):
+    small_truths = [resize_picture(reference, EBB_SIZE) for reference in references]
+    for one in tqdm(methods, "judged", disable=not progress):
         row = rows.setdefault(one.method, {"title": one.title, "seeds": [], "by_seed": {}})
         if one.seed is not None:
             row["seeds"].append(one.seed)
         values: dict[str, Any] = protocol.measure(references[0], one.picture)
         small = resize_picture(one.picture, EBB_SIZE)
-        little = protocol.measure(shrunk[0], small)
+        little = protocol.measure(small_truths[0], small)
         values |= {f"small_{name}": value for name, value in little.items()}
-        values["small_psnr_by_aperture"] = [psnr(truth, small) for truth in shrunk]
+        values["small_psnr_by_aperture"] = [psnr(truth, small) for truth in small_truths]
         for name, value in values.items():
             rounded = np.round(value, DIGITS).tolist()
             row["by_seed"].setdefault(name, []).append(rounded)
@@ -230,11 +231,11 @@ def table(
     return rows
 
 
-def pictures(found: list[Drawn], references: list[np.ndarray]) -> Figure:
+def pictures(methods: list[Drawn], references: list[np.ndarray]) -> Figure:
     """Return the titled pictures of those methods of `PICTURE` that are there, each of its first
     seed.
     """
-    first = {one.method: one.picture for one in reversed(found)}
+    first = {one.method: one.picture for one in reversed(methods)}
     first |= {f"f/{a:g}": picture for a, picture in zip(APERTURES, references, strict=True)}
     names = [name for name in PICTURE if name in first]
     return grid([first[name] for name in names], [PICTURE[name] for name in names], columns=3)
@@ -249,8 +250,8 @@ def on_motorcycle(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
     """
     lpips_net("alex")
     tables = ((TABLE1, TABLE1.titles), (TABLE2, TABLE2_ARMS))
-    found = (one for table, arms in tables for one in finished(table, options.runs, arms))
-    nets = at_hand(found, options.runs, "motorcycle")
+    trainings = (one for table, arms in tables for one in finished(table, options.runs, arms))
+    nets = at_hand(trainings, options.runs, "motorcycle")
     photo = motorcycle()
     references = [
         eight_bit(reference_render(photo, aperture=aperture))

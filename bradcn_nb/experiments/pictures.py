@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from bradcn_nb.data import EBB, resize_picture, to_tensor
+from bradcn_nb.data import EBB
 from bradcn_nb.errors import DataError
 from bradcn_nb.evaluation.metrics import psnr, val294
+from bradcn_nb.evaluation.predict import shrunk
 from bradcn_nb.experiments.record import write_figure
 from bradcn_nb.experiments.table1 import BRADCN as OURS
 from bradcn_nb.experiments.table1 import TABLE1
@@ -60,7 +61,7 @@ def table1_pictures(model: BRADCN, options: argparse.Namespace) -> dict[str, Any
     items = [test.read(index) for index, pair in enumerate(test.pairs) if pair[0] in numbers]
     items.sort(key=lambda item: numbers.index(int(item["id"])))
     size = preset("mini").data.train_size
-    small = torch.stack([to_tensor(resize_picture(item["image"], size)) for item in items])
+    small = torch.cat([shrunk(item["image"], size) for item in items])
     maps = {"adcn": model.adcn(small)}
     first = (one for one in finished(TABLE1, options.runs, SHOWN) if one.seed == SEED)
     nets = at_hand(first, options.runs, "table1-pictures")

@@ -11,10 +11,11 @@ import numpy as np
 from tqdm import tqdm
 
 from bradcn_nb.evaluation.error_maps import STEPS, Quality, quality
+from bradcn_nb.evaluation.intervals import ends, times_drawn
 
 DRAWS, BINS = 500, 10
 DIGITS = 5  # of every number
-Told = dict[str, dict[str, float]]  # measure -> value, low, high
+Measures = dict[str, dict[str, float]]  # measure -> value, low, high
 
 
 class Pooled:
@@ -88,32 +89,32 @@ def judged(
     mask: np.ndarray,
     against: str,
     progress: bool = True,
-) -> tuple[dict[str, Told], dict[str, Told]]:
+) -> tuple[dict[str, Measures], dict[str, Measures]]:
     """Return each predictor's measures, and those of `against` minus those of each other, paired.
 
     All arrays (n, h, w). Every number has its value on all pictures and the ends of the 95 %
     interval over `DRAWS` draws of pictures, which are the same for all predictors.
     """
     rng, pictures = np.random.default_rng(0), len(mask)
-    draws = rng.multinomial(pictures, np.full(pictures, 1 / pictures), DRAWS)
-    found = {}
+    draws = times_drawn(pictures, DRAWS, rng)
+    values_of = {}
     for name, predicted in predictors.items():
         pooled = Pooled(predicted, true, mask)
         drawn = [pooled.quality(times) for times in tqdm(draws, name, disable=not progress)]
-        found[name] = np.stack([pooled.value, *drawn])
-    own = found[against]
+        values_of[name] = np.stack([pooled.value, *drawn])
+    own = values_of[against]
     differences = {
-        f"{against} - {name}": own - values for name, values in found.items() if name != against
+        f"{against} - {name}": own - values for name, values in values_of.items() if name != against
     }
     return (
-        {name: _told(values) for name, values in found.items()},
-        {name: _told(values) for name, values in differences.items()},
+        {name: _with_interval(values) for name, values in values_of.items()},
+        {name: _with_interval(values) for name, values in differences.items()},
     )
 
 
-def _told(values: np.ndarray) -> Told:
+def _with_interval(values: np.ndarray) -> Measures:
     """Rows: all pictures, then the draws; columns: the fields of `Quality`."""
-    low, high = np.percentile(values[1:], (2.5, 97.5), axis=0)
+    low, high = ends(values[1:])
     table = np.stack((values[0], low, high), 1).round(DIGITS) + 0.0  # no -0.0
     return {
         field: dict(zip(("value", "low", "high"), row, strict=True))

@@ -77,14 +77,14 @@ def make_room_maps(data: Path, runs: Path, progress: bool = True) -> Path:
     if record.is_file() and json.loads(record.read_text()) == made_of:
         return folder
     splits = splits_of(ebb)
-    found: dict[str, list[np.ndarray]] = {"rooms": [], **{f"rooms-{kind}": [] for kind in KINDS}}
+    parts: dict[str, list[np.ndarray]] = {"rooms": [], **{f"rooms-{kind}": [] for kind in KINDS}}
     with torch.inference_mode():
         for images in pictures(splits, progress):
             for kind, net in nets.items():
                 output = net(images, render=False)
-                found[f"rooms-{kind}"].append(output.depth_error[:, 0].numpy())
-            found["rooms"].append(output.depth[:, 0].numpy())
-    maps = {name: np.concatenate(values) for name, values in found.items()}
+                parts[f"rooms-{kind}"].append(output.depth_error[:, 0].numpy())
+            parts["rooms"].append(output.depth[:, 0].numpy())
+    maps = {name: np.concatenate(values) for name, values in parts.items()}
     train_pairs, pairs = len(splits[0]), len(maps["rooms"])
     maps["rooms-shuffled"] = maps["rooms-signed"][derangement(train_pairs, pairs)]
     write_maps(folder, maps, ROOMS_MADE_OF, made_of)

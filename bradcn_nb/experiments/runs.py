@@ -44,28 +44,32 @@ class Task:
     def digest(self) -> str:
         """What the training depends on, as 16 hexadecimal digits; another one is another
         training."""
-        about = [said(self.preset), weights_hash(weights_path("depth"))]
+        about = [settings_changed(self.preset), weights_hash(weights_path("depth"))]
         about += [weights_hash(weights_path()), len(EBB(self.ebb, "train"))]
         given = {name for stage in self.preset.stages for name in stage.given if name}
         if any(name.startswith("rooms") for name in given):
             about.append(json.loads((self.maps / ROOMS_MADE_OF).read_text()))
         net = self.preset.stages[-1].net if self.preset.stages else self.arm
         if net in baselines.NAMES:  # whose widths are not the preset's
-            about.append(said(getattr(baselines.build(net), "cfg", None)))
+            about.append(settings_changed(getattr(baselines.build(net), "cfg", None)))
         return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 
 
-def said(settings: Any) -> Any:
+def settings_changed(settings: Any) -> Any:
     """Return a dataclass as nested dicts, without the fields that are at their default.
 
     So a switch that a later version adds, and leaves off, does not make old trainings others.
     """
     if isinstance(settings, tuple):
-        return [said(value) for value in settings]
+        return [settings_changed(value) for value in settings]
     if not dataclasses.is_dataclass(settings):
         return settings
     values = {field: getattr(settings, field.name) for field in dataclasses.fields(settings)}
-    return {field.name: said(value) for field, value in values.items() if value != field.default}
+    return {
+        field.name: settings_changed(value)
+        for field, value in values.items()
+        if value != field.default
+    }
 
 
 def init_files(folder: Path) -> dict[str, Path]:

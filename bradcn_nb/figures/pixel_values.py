@@ -26,7 +26,7 @@ class Frame:
     maps: Mapping[str, np.ndarray]
 
 
-def probe_viewer(frames: Sequence[Frame], limits: Mapping[str, float], *, description: str) -> HTML:
+def pixel_viewer(frames: Sequence[Frame], limits: Mapping[str, float], *, description: str) -> HTML:
     """Show frames whose maps can be read pixel by pixel, with the mouse or the arrow keys.
 
     `limits`: for each map, in the order of the panels, the value in metres that is drawn yellow; 0

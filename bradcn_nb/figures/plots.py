@@ -148,13 +148,13 @@ def _each(limits: object, count: int) -> list:
 
 def _shared_limits(arrays: list[np.ndarray], units: list[str]) -> dict[str, tuple[float, float]]:
     """The lowest and highest finite value of all maps of each unit."""
-    found: dict[str, tuple[float, float]] = {}
+    limits: dict[str, tuple[float, float]] = {}
     for array, unit in zip(arrays, units, strict=True):
         if array.ndim == 2 and np.isfinite(array).any():
             finite = array[np.isfinite(array)]
-            low, high = found.get(unit, (np.inf, -np.inf))
-            found[unit] = (min(low, float(finite.min())), max(high, float(finite.max())))
-    return found
+            low, high = limits.get(unit, (np.inf, -np.inf))
+            limits[unit] = (min(low, float(finite.min())), max(high, float(finite.max())))
+    return limits
 
 
 def _imshow(

@@ -59,9 +59,9 @@ def read_metadata(path: str | Path) -> dict[str, str]:
             "if others published it, `python -m bradcn_nb convert` it"
         ) from None
     if about.get("format") != FORMAT:
-        found = about.get("format", "none")
+        written = about.get("format", "none")
         raise WeightsError(
-            f"{path}: format is {found!r}, not {FORMAT!r}; use weights of this project, or "
+            f"{path}: format is {written!r}, not {FORMAT!r}; use weights of this project, or "
             "`python -m bradcn_nb convert` published ones"
         )
     return about

@@ -1,14 +1,10 @@
 """Time and memory of training on GPUs that nobody here has: derived from counts, not measured.
 
 A step's arithmetic, traffic and operations are counted (`step_counts`), a GPU's rates are those of
-its data sheet, and what lies between is assumed (`ASSUMED`). So every result is a range from a fast
-to a slow end:
-
-* fast: arithmetic, traffic and launches run side by side, each near its limit, and the exchange of
-  gradients hides behind them;
-* slow: one after the other, each far from its limit, and nothing hides.
-
-Not counted: reading and augmenting pictures, the check after an epoch, checkpoints on disk.
+its data sheet, and what lies between is assumed (`ASSUMED`). So every result is a range: at its
+fast end arithmetic, traffic and launches run side by side, each near its limit, and the exchange of
+gradients hides behind them; at its slow end one follows the other, each far from its limit. Not
+counted: reading and augmenting pictures, the check after an epoch, checkpoints on disk.
 """
 
 import json
@@ -22,7 +18,6 @@ from bradcn_nb.presets import Preset
 
 GPUS = (1, 2, 4, 8)
 EBB_PICTURES = 4400  # Section IV-A
-PRECISIONS = ("fp32", "half")  # half: fp16 on T4 and V100, bf16 on A100 and H100
 
 Range = tuple[float, float]  # fast and slow end, or low and high
 
@@ -35,31 +30,21 @@ class Device:
     memory: float  # bytes
     bandwidth: float  # of its memory, bytes/s
     link: float  # to the other GPUs, each way, bytes/s
-    fp32: tuple[
-        float, float
-    ]  # FLOP/s of convolutions, of matrix products: PyTorch's defaults differ
-    half: float  # FLOP/s of tensor cores, fp16 or bf16
+    fp32: Range  # FLOP/s of convolutions, of matrix products: PyTorch's defaults differ
+    half: float  # FLOP/s of tensor cores: fp16 on T4 and V100, bf16 on A100 and H100
     tensor_fp32: bool  # whether fp32's convolutions run on tensor cores, as TF32
     source: str
 
 
 DEVICES = (
-    Device(
-        "T4 16 GB", 16e9, 300e9, 16e9, (8.1e12, 8.1e12), 65e12, False,
-        "NVIDIA T4 data sheet; the link is PCIe 3.0 x16",
-    ),
-    Device(
-        "V100 32 GB", 32e9, 900e9, 150e9, (15.7e12, 15.7e12), 125e12, False,
-        "NVIDIA V100 data sheet, SXM2",
-    ),
-    Device(
-        "A100 40 GB", 40e9, 1555e9, 300e9, (156e12, 19.5e12), 312e12, True,
-        "NVIDIA A100 data sheet, SXM4",
-    ),
-    Device(
-        "H100 80 GB", 80e9, 3350e9, 450e9, (494e12, 67e12), 989e12, True,
-        "NVIDIA H100 data sheet, SXM5, its rates with sparsity halved",
-    ),
+    Device("T4 16 GB", 16e9, 300e9, 16e9, (8.1e12, 8.1e12), 65e12, False,
+           "NVIDIA T4 data sheet; the link is PCIe 3.0 x16"),
+    Device("V100 32 GB", 32e9, 900e9, 150e9, (15.7e12, 15.7e12), 125e12, False,
+           "NVIDIA V100 data sheet, SXM2"),
+    Device("A100 40 GB", 40e9, 1555e9, 300e9, (156e12, 19.5e12), 312e12, True,
+           "NVIDIA A100 data sheet, SXM4"),
+    Device("H100 80 GB", 80e9, 3350e9, 450e9, (494e12, 67e12), 989e12, True,
+           "NVIDIA H100 data sheet, SXM5, its rates with sparsity halved"),
 )  # fmt: skip
 
 # (fast, slow), memory: (low, high). Shares are of the data sheet's figure. For tensor cores,
@@ -93,13 +78,16 @@ def step_seconds(
     """Return the fast and slow end of a step's time in s.
 
     Each of `gpus` does one picture. Raises BradcnError for a `precision`
-    that is none of PRECISIONS.
+    that is neither "fp32" nor "half".
     """
-    if precision not in PRECISIONS:
-        known = ", ".join(PRECISIONS)
-        raise BradcnError(f"unknown precision {precision!r}: use {known}")
+    if precision not in ("fp32", "half"):
+        raise BradcnError(f"unknown precision {precision!r}: use fp32, half")
     half = precision == "half"
     conv, product = (on.half, on.half) if half else on.fp32
+    # Adam reads weight, gradient and two moments, and writes three back.
+    moved = count.moved_bytes + 7 * 4 * count.trained
+    # A ring's sum of all gradients: what each GPU sends of it.
+    sent = 2 * (gpus - 1) / gpus * 4 * count.trained
     ends = []
     for end in (0, 1):
         plain = ASSUMED["share of the peak, plain fp32"][end]
@@ -108,29 +96,15 @@ def step_seconds(
         of_product = tensor if half else plain
         arithmetic = 2 * count.conv_macs / (of_conv * conv)
         arithmetic += 2 * count.product_macs / (of_product * product)
-        moved = count.moved_bytes + adam_bytes(count)
         share = ASSUMED["share of the memory bandwidth"][end]
         traffic = moved / (share * on.bandwidth)
         launch = ASSUMED["seconds to launch an operation"][end]
         launches = count.operations * launch
         link = ASSUMED["share of the link between GPUs"][end] * on.link
-        exchange = exchanged_bytes(count, gpus) / link
-        ends.append((arithmetic, traffic, launches, exchange))
+        ends.append((arithmetic, traffic, launches, sent / link))
     fast, (arithmetic, traffic, launches, exchange) = max(ends[0]), ends[1]
     # The CPU launches while the GPU computes: neither waits for the other.
     return fast, max(arithmetic + traffic, launches) + exchange
-
-
-def adam_bytes(count: StepCount) -> int:
-    """Adam reads weight, gradient and two moments and writes three of them back, in bytes."""
-    return 7 * 4 * count.trained
-
-
-def exchanged_bytes(count: StepCount, gpus: int) -> float:
-    """Bytes that each GPU sends in a step: a ring's sum of all fp32 gradients is 2 (n - 1) / n of
-    them.
-    """
-    return 2 * (gpus - 1) / gpus * 4 * count.trained
 
 
 def memory_bytes(count: StepCount, gpus: int = 1) -> Range:
@@ -139,17 +113,13 @@ def memory_bytes(count: StepCount, gpus: int = 1) -> Range:
     Several GPUs each hold the gradients a second time, in the buckets that they exchange.
     """
     tensors = count.step_bytes + (4 * count.trained if gpus > 1 else 0)
-    factors, extras = (
-        ASSUMED["memory over the tensors' own, factor"],
-        ASSUMED["memory of CUDA and its libraries, bytes"],
-    )
+    factors = ASSUMED["memory over the tensors' own, factor"]
+    extras = ASSUMED["memory of CUDA and its libraries, bytes"]
     return tensors * factors[0] + extras[0], tensors * factors[1] + extras[1]
 
 
 def verdict(memory: Range, on: Device) -> str:
-    """Say whether it "fits", is "tight" (the low end fits, the high end does not) or does "not
-    fit".
-    """
+    """Say whether it "fits", is "tight" (only the low end fits) or "does not fit"."""
     low, high = memory
     return "fits" if high <= on.memory else "tight" if low <= on.memory else "does not fit"
 
@@ -158,10 +128,10 @@ def steps(preset: Preset, gpus: int = 1) -> dict[str, int]:
     """Return how many steps each part of the schedule takes, the labels first (one picture a
     step)."""
     pictures = {"labels": preset.data.sun_counts[0], "ebb": EBB_PICTURES}
-    found = {LABELS: math.ceil(sum(preset.data.sun_counts) / gpus)}
-    for stage in preset.stages:
-        found[stage.name] = stage.epochs * math.ceil(pictures[stage.data] / stage.batch / gpus)
-    return found
+    return {LABELS: math.ceil(sum(preset.data.sun_counts) / gpus)} | {
+        stage.name: stage.epochs * math.ceil(pictures[stage.data] / stage.batch / gpus)
+        for stage in preset.stages
+    }
 
 
 def training_seconds(
@@ -176,11 +146,6 @@ def training_seconds(
     return {**parts, "total": (fast, slow)}
 
 
-def worst(counts: Counts, gpus: int = 1) -> Range:
-    """Return the memory of the part of the schedule that needs most."""
-    return max((memory_bytes(count, gpus) for count in counts.values()), key=lambda ends: ends[1])
-
-
 def as_text(preset: Preset, precision: str, counts: Counts) -> str:
     """Return the memory, a step's time and the whole schedule's of every device, for people."""
     last = list(counts)[-1]
@@ -189,10 +154,11 @@ def as_text(preset: Preset, precision: str, counts: Counts) -> str:
         f"{'':12}{'memory, GB':>14}{'':14}{f's, {last}':>16}"
         + "".join(f"{f'hours, {n} GPU':>16}" for n in GPUS),
     ]
+    low, high = max(map(memory_bytes, counts.values()))
     for on in DEVICES:
-        (low, high), step = worst(counts), step_seconds(counts[last], on, precision)
+        fast, slow = step_seconds(counts[last], on, precision)
         line = f"{on.name:12}{low / 1e9:6.1f} to {high / 1e9:4.1f}  {verdict((low, high), on):12}"
-        line += f"{step[0]:8.3f} to {step[1]:.3f}"
+        line += f"{fast:8.3f} to {slow:.3f}"
         for gpus in GPUS:
             fast, slow = training_seconds(preset, counts, on, precision, gpus)["total"]
             line += f"{f'{fast / 3600:.1f} to {slow / 3600:.1f}':>16}"
@@ -201,10 +167,9 @@ def as_text(preset: Preset, precision: str, counts: Counts) -> str:
 
 
 def measured_lines(counts: Counts) -> list[str]:
-    """Return what `make gpu-check` measured of each stage in fp32, beside what is counted, as
-    lines.
+    """Return what `make gpu-check` measured of each stage in fp32, beside what is counted.
 
-    Where there is no such file, one line says so.
+    One line each; where there is no such file, one line that says so.
     """
     path = data_root() / "results" / "gpu-step.json"
     if not path.is_file():

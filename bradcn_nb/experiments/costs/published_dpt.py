@@ -137,9 +137,6 @@ def _pretrained(seen: dict[str, Tensor]) -> nn.Module:
     module = nn.Module()
     module.model = timm.create_model("vit_base_r50_s16_384", pretrained=False)
     stages, blocks = module.model.patch_embed.backbone.stages, module.model.blocks
-    for block in blocks:
-        # DPT's code asks for timm 0.4.5, whose attention is two products with a softmax between.
-        block.attn.fused_attn = False
     for name, tapped in zip("1234", (stages[0], stages[1], blocks[8], blocks[11]), strict=True):
         tapped.register_forward_hook(
             lambda _module, _inputs, output, name=name: seen.__setitem__(name, output)

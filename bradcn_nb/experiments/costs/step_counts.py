@@ -3,20 +3,18 @@
 A whole step of a stage (forward, loss, backward; recomputation where checkpointing asks for it)
 runs on fake tensors, as in `summary`, and four things are counted:
 
-* MACs, those of convolutions apart from those of matrix products: GPUs may run the two in different
-  precision. What `summary` leaves out is left out here, too.
-* Bytes that operations read and write if nothing stays in a cache: inputs and outputs of each
-  operation. Views move nothing. Fused kernels and caches move less, library workspaces more.
-* Operations that are not views: each is at least one launch of a kernel.
-* The most bytes alive at once besides weights and Adam's moments: activations, what the loss
-  needs, gradients. As in the training loop, no gradient lives before the backward pass.
+* MACs, those of convolutions apart from those of matrix products: a GPU's precision may differ;
+* bytes that operations read and write if nothing stays in a cache; views move nothing;
+* operations that are not views: each is at least one launch of a kernel;
+* the most bytes alive at once besides weights and Adam's moments: activations, what the loss
+  needs, gradients.
 
 Half precision is counted under autocast to bfloat16, with norms in float32 as CUDA has them.
 """
 
 import gc
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -62,15 +60,9 @@ class StepCount:
         return self.conv_macs + self.product_macs
 
     @property
-    def fixed_bytes(self) -> int:
-        """Weights, and two moments of Adam for each that is trained, all fp32, in bytes."""
-        return 4 * self.parameters + 8 * self.trained
-
-    @property
     def step_bytes(self) -> int:
-        """The most bytes that the step's tensors hold at once, weights and Adam's moments
-        included."""
-        return self.fixed_bytes + self.peak_bytes
+        """The most bytes alive at once, weights and Adam's two moments (all fp32) included."""
+        return 4 * self.parameters + 8 * self.trained + self.peak_bytes
 
 
 class _Traffic(TorchDispatchMode):
@@ -84,7 +76,9 @@ class _Traffic(TorchDispatchMode):
         outputs = func(*args, **(kwargs or {}))
         read = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         made = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
-        if not made or "empty" in func.__name__ or (_views(read, made) and not _writes(func)):
+        owned = {tensor.untyped_storage()._cdata for tensor in read}
+        view = all(tensor.untyped_storage()._cdata in owned for tensor in made)
+        if not made or "empty" in func.__name__ or (view and not func._schema.is_mutable):
             return outputs
         self.operations += 1
         self.moved += sum(map(_bytes, read)) + sum(map(_bytes, made))
@@ -105,15 +99,6 @@ def _cuda_norms(half: bool) -> Iterator[None]:
         yield
     finally:
         F.group_norm, F.layer_norm = kept
-
-
-def _views(read: Sequence[Tensor], made: Sequence[Tensor]) -> bool:
-    owned = {tensor.untyped_storage()._cdata for tensor in read}
-    return all(tensor.untyped_storage()._cdata in owned for tensor in made)
-
-
-def _writes(func) -> bool:
-    return func._schema.is_mutable
 
 
 def _bytes(tensor: Tensor) -> int:
@@ -148,8 +133,7 @@ def count_step(
                 modes.enter_context(mode)
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
                 compared = compare(stage, net, batch)
-            loss = loss_of(*(_full(tensor) for tensor in compared))
-            loss.backward()
+            loss_of(*map(_full, compared)).backward()
         return _result(net, alive, traffic, macs)
 
 
@@ -174,9 +158,9 @@ def _batch(preset: Preset, stage: Stage, size: tuple[int, int]) -> dict[str, Ten
     return {"image": image, "depth": maps, "error": maps, "mask": mask}
 
 
-def _full(tensor: Tensor | None) -> Tensor | None:
+def _full(part: Tensor | None) -> Tensor | None:
     """Accelerate hands the loss 32-bit outputs."""
-    return tensor.float() if tensor is not None and tensor.is_floating_point() else tensor
+    return part.float() if part is not None and part.is_floating_point() else part
 
 
 def _counters(net: nn.Module, collect: bool = False) -> tuple[Alive, _Traffic, FlopCounterMode]:
@@ -201,33 +185,21 @@ def _result(net: nn.Module, alive: Alive, traffic: _Traffic, macs: FlopCounterMo
 Counts = dict[str, StepCount]  # by stage, LABELS first
 
 
-def count_all(
-    preset: Preset,
-    size: tuple[int, int],
-    half: bool = False,
-    checkpointing: bool = False,
-    progress: bool = False,
-) -> Counts:
-    """Count the labels of Eq. 2 and every stage of `preset`'s schedule, in the schedule's order."""
-    counts = {LABELS: count_label(preset, size, half)}
-    for stage in tqdm(preset.stages, desc="counting", unit="stage", disable=not progress):
-        counts[stage.name] = count_step(preset, stage, size, half, checkpointing)
-    return counts
-
-
 def key(size: tuple[int, int], half: bool, checkpointing: bool) -> str:
     """Name one way to train in the file of counts: "768x512 half checkpointing"."""
     return f"{size[1]}x{size[0]}" + " half" * half + " checkpointing" * checkpointing
 
 
 def count_table(preset: Preset, progress: bool = True) -> dict[str, dict[str, dict[str, int]]]:
-    """Count all of SIZES in both precisions, with and without checkpointing; plain JSON, by
-    `key`."""
+    """Count labels and stages for SIZES, both precisions, with and without checkpointing; JSON."""
+    table = {}
     ways = [(size, half, on) for size in SIZES for half in (False, True) for on in (False, True)]
-    return {
-        key(*way): {name: asdict(count) for name, count in count_all(preset, *way).items()}
-        for way in tqdm(ways, desc="step counts", disable=not progress)
-    }
+    for size, half, on in tqdm(ways, desc="step counts", disable=not progress):
+        counts = {LABELS: count_label(preset, size, half)} | {
+            stage.name: count_step(preset, stage, size, half, on) for stage in preset.stages
+        }
+        table[key(size, half, on)] = {name: asdict(count) for name, count in counts.items()}
+    return table
 
 
 def stored_counts() -> dict[str, Counts]:
