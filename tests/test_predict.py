@@ -82,6 +82,7 @@ def test_every_kind_of_weights_draws(ebb, tmp_path, capsys):
     save_weights(baselines.build("dmshn-skip"), files["dmshn"], "mini")
     for name, words, method in (
         ("brvit", ["--weights", files["render"]], "RenderNet"),
+        ("named", ["--method", "brvit", "--weights", files["render"]], "brvit"),
         ("lens", ["--weights", weights_path("depth")], "Classical"),
         ("dmshn", ["--method", "dmshn-skip", "--weights", files["dmshn"]], "dmshn-skip"),
         ("blur", ["--method", "blur"], "blur"),

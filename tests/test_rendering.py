@@ -9,11 +9,15 @@ import torch
 from skimage import data
 from torch import Tensor, nn
 
+from bradcn_nb import photograph
+from bradcn_nb.__main__ import main
 from bradcn_nb.data.photos import Photo, read_photo, write_photo
 from bradcn_nb.errors import BradcnError, DataError, PhotoError
 from bradcn_nb.lens.by_depth import default_focus, render_layered, render_lens
 from bradcn_nb.lens.upsample import guided_upsample, upsample_bilinear, upsample_stack
+from bradcn_nb.models import inference
 from bradcn_nb.models.bradcn import BRADCN
+from bradcn_nb.models.inference import for_inference
 from bradcn_nb.photograph import depth_of, net_bokeh, render_bradcn, render_photo
 from bradcn_nb.presets import preset
 
@@ -181,3 +185,24 @@ def test_render_photo_refuses(tmp_path, photo):
         with pytest.raises(error, match=word):
             render_photo(**({"path": source, "out": out, "model": StandIn()} | arguments))
     assert not out.exists()
+
+
+@pytest.mark.parametrize("words", [[], ["--renderer", "lens"]])
+def test_the_net_goes_to_the_device_that_is_named(photo, tmp_path, monkeypatch, words):
+    """No GPU is needed to see where a net is sent."""
+    sent = []
+
+    class Sent:
+        def __init__(self, net):
+            self.net = for_inference(net)
+
+        def to(self, device):
+            sent.append(device)
+            return self.net
+
+    monkeypatch.setattr(inference, "pick_device", lambda name: torch.device("cuda", 3))
+    monkeypatch.setattr(photograph, "for_inference", Sent)
+    source = tmp_path / "in.png"
+    write_photo(source, Photo(photo))
+    assert main(["render", str(source), "-o", str(tmp_path / "out.png"), *words]) == 0
+    assert sent == [torch.device("cuda", 3)]

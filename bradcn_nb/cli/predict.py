@@ -90,7 +90,7 @@ def load_method(method: str | None, weights: Path | None, preset_name: str):
     from bradcn_nb.models import RenderNet, baselines, load_weights, read_metadata
 
     kind = read_metadata(weights).get("net") if weights else None
-    if method is None and kind == "RenderNet":
+    if method in (None, "brvit") and kind == "RenderNet":  # as `convert brvit` writes BRViT's
         net = RenderNet(preset(preset_name).model)
     elif method is None and kind != "DepthNet":
         return variants.load(preset_name, weights)

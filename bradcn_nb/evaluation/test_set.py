@@ -43,21 +43,23 @@ def evaluate(
     shrink: str = "area",
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Judge a BRADCN or a baseline on pairs of native size; the result is plain JSON.
+    """Judge a BRADCN or a baseline on pairs of native size; return plain JSON.
 
-    Each picture is brought to `train_size` (h, w) by area averaging, rendered, and resized to its
-    own size again by bilinear interpolation; PSNR (dB) and SSIM are scikit-image's on uint8.
-    Beside the means `psnr` and `ssim` over the `n` pictures stand, as `psnr_*` and `ssim_*`, those
-    of `input` (the picture itself), `input_half` (the picture through the same resizing, no net)
-    and, of a BRADCN, `render_only` (the same weights with the depth and error branches off).
-    `differences` holds, per metric and reference, the mean of model minus reference with its paired
-    bootstrap 95 % interval (`low`, `high`), drawn with `seed`. `images=True` adds the values of
-    every picture. PSNR above 100 dB counts as 100 (identical pictures have infinity). `intervals`
-    holds the model's means again with the bootstrap interval of the mean. `lpips=True` adds LPIPS
-    v0.1 with AlexNet to all of this; where its weights are missing, `lpips_missing` says why
-    instead. `shrink`: see `predict`. Source: Sections IV-C, IV-F; BRViT and DMSHN. Raises DataError
-    if the data set is not at its native size or a picture is damaged, SizeError if `train_size`
-    does not suit the model or a picture is below 7 pixels, BradcnError if the model gives NaN.
+    * `train_size`: (h, w) of what the net sees; `shrink`: see `predict`;
+    * `images`: whether the values of every picture are there, too;
+    * `intervals`: whether the model's means are there again with their intervals, drawn by `seed`;
+    * `lpips`: adds LPIPS v0.1 with AlexNet; without its weights `lpips_missing` says why instead.
+
+    The result has, over `n` pictures:
+
+    * `psnr` (dB; above 100 counts as 100) and `ssim`, scikit-image's on uint8;
+    * the same as `psnr_*` of `input` (the picture itself), `input_half` (the picture through the
+      same resizing) and, of a BRADCN, `render_only` (the same weights without its branches);
+    * `differences`: model minus each of these, with the paired bootstrap 95 % interval.
+
+    Source: Sections IV-C, IV-F; BRViT and DMSHN. Raises DataError for a data set that is not at its
+    native size or a damaged picture, SizeError if `train_size` does not suit the model or a picture
+    is below 7 pixels, BradcnError if the model gives NaN.
     """
     if dataset.size is not None:
         raise DataError(f"{dataset.root}: judge at the native size; open the data set without size")

@@ -47,13 +47,15 @@ def true_depth(number: int, reach: float) -> np.ndarray:
 def make_maps(ebb: Path, out: Path, jobs: int = 2, progress: bool = True) -> Path:
     """Write the maps of all pairs of a mini-EBB below `ebb` to `out`/NAME.npy; return `out`.
 
-    `predicted`: Do of stage 0's depth net. `adcn`: De as ADCN predicts it. `true`: the scene's
-    depth, as far as the depth net can reach. `error`: |predicted - true| (Eq. 2). `signed`: true -
-    predicted. `dioptre`: |1 / predicted - 1 / true| in 1/m, in which blur is linear. `shuffled`:
-    the `adcn` of another picture of the same split. `constant`: the mean of `adcn` over the
-    training pairs, everywhere. All (pairs, h, w), float16, metres but for `dioptre`, at mini's
-    training size. Finished maps of the same weights and pairs are kept. Raises DataError for a
-    folder without pairs.
+    * `predicted`: Do of stage 0's depth net; `adcn`: De as ADCN predicts it;
+    * `true`: the scene's depth, as far as the depth net can reach;
+    * `error`: |predicted - true| (Eq. 2); `signed`: true - predicted;
+    * `dioptre`: |1 / predicted - 1 / true| in 1/m, in which blur is linear;
+    * `shuffled`: the `adcn` of another picture of the same split;
+    * `constant`: the mean of `adcn` over the training pairs, everywhere.
+
+    All (pairs, h, w), float16, metres but for `dioptre`, at mini's training size. Finished maps of
+    the same weights and pairs are kept. Raises DataError for a folder without pairs.
     """
     size = preset("mini").data.train_size
     splits = splits_of(ebb)
