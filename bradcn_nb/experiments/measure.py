@@ -68,7 +68,7 @@ def full_size(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
     rows: dict[str, dict[str, list[float]]] = {
         name: {"psnr": [], "psnr_focus": [], "sharpness": []} for name in UPSAMPLERS
     }
-    for n in tqdm(range(FULL_SIZE_SCENES), desc="full-size"):
+    for n in tqdm(range(FULL_SIZE_SCENES), desc="full-size", disable=options.quiet):
         scene = outdoor_scene(FULL_SIZE_SEED + n)
         photo, truth, depth = scene.pair(*FULL_SIZE, samples=FULL_SIZE_SAMPLES)
         net = net_bokeh(photo, model, cfg)
@@ -113,7 +113,7 @@ def skip(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
     test = EBB(data_root() / "mini-ebb", "test", chosen.data.train_size)
     stride = chosen.model.strides[0]
     psnr_of: dict[str, list[float]] = {"input": [], "none": [], "add": [], "blend": []}
-    for index in tqdm(range(len(test)), desc="skip"):
+    for index in tqdm(range(len(test)), desc="skip", disable=options.quiet):
         item = test.load(index)
         image, truth = item["image"][None], item["bokeh"][None]
         smooth = net.smoothed(image)
@@ -140,7 +140,7 @@ def real(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
         raise DataError("real: name a folder of EBB! pairs with --ebb")
     cfg, values = preset("mini").model, {}
     pairs = EBB(options.ebb, "train")
-    for index in tqdm(range(len(pairs)), desc="real"):
+    for index in tqdm(range(len(pairs)), desc="real", disable=options.quiet):
         item = pairs.read(index)
         photo, truth = item["image"], item["bokeh"]
         as_float = photo.astype(np.float32) / 255

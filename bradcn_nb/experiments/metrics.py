@@ -145,7 +145,7 @@ def focus_of(number: int) -> np.ndarray:
 
 
 @torch.inference_mode()
-def traps() -> dict[str, Any]:
+def traps(quiet: bool = False) -> dict[str, Any]:
     """Judge, on mini-EBB's test pairs, what looks wrong and scores well; and where the errors are.
 
     `pixels` and `error` are the shares of the pixels, and of BRADCN's squared error, that are in
@@ -155,7 +155,7 @@ def traps() -> dict[str, Any]:
     test = EBB(data_root() / "mini-ebb", "test")
     rows: dict[str, list[dict[str, float]]] = {}
     shares: dict[str, list[float]] = {"pixels": [], "error": []}
-    for index in tqdm(range(len(test)), desc="traps"):
+    for index in tqdm(range(len(test)), desc="traps", disable=quiet):
         item = test.read(index)
         image, truth, focus = item["image"], item["bokeh"], focus_of(int(item["id"]))
         if not focus.any():
@@ -190,14 +190,14 @@ def _by_size(pairs: list[tuple[Picture, Picture]]) -> dict[str, list[float]]:
     return means
 
 
-def resolution() -> dict[str, Any]:
+def resolution(quiet: bool = False) -> dict[str, Any]:
     """Judge the same pictures at 1536x1024 and at a half, a quarter and an eighth of it.
 
     `input`: the sharp picture as a prediction. `half`: the truth through half its size, which is
     the best that a net of half size could draw.
     """
     inputs, halves = [], []
-    for n in tqdm(range(FULL_SCENES), desc="resolution"):
+    for n in tqdm(range(FULL_SCENES), desc="resolution", disable=quiet):
         sharp, bokeh, _ = outdoor_scene(FULL_SEED + n).pair(*FULL_SIZE, samples=64)
         sharp, truth = ((x * 255 + 0.5).astype(np.uint8) for x in (sharp, bokeh))
         half = resize_picture(truth, (FULL_SIZE[0] // 2, FULL_SIZE[1] // 2))
@@ -220,7 +220,11 @@ def metrics(_model: nn.Module, options: argparse.Namespace) -> dict[str, Any]:
     LPIPS's weights, DataError for a folder that holds no pairs.
     """
     cv2.setNumThreads(1)
-    result = {**chapter_scene(), "traps": traps(), "resolution": resolution()}
+    result = {
+        **chapter_scene(),
+        "traps": traps(options.quiet),
+        "resolution": resolution(options.quiet),
+    }
     path = data_root() / "results" / "metrics.json"
     if options.ebb:
         result["real"] = real(options.ebb)
