@@ -29,7 +29,7 @@ FETCH_LPIPS = $(PY) -m bradcn_nb lpips-weights >/dev/null 2>&1 || { rm -rf $(LPI
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help environment lpips book test lint unit notebooks browser html data weights results experiments check-numbers refresh prose gpu-check format clean clean-all
+.PHONY: help environment lpips book test lint unit notebooks browser html data weights results experiments check-numbers refresh prose set-repository colab-check test-matrix gpu-check format clean clean-all
 
 help:
 	@echo "make book         the environment, then the rendered book in book/_build/html"
@@ -43,6 +43,9 @@ help:
 	@echo "make weights      train the bundled weights again (hours; resumes)"
 	@echo "make results      measure again what book and README quote (minutes)"
 	@echo "make experiments  train the tables' arms again (hours; resumes)"
+	@echo "make set-repository URL=...   write where the book is published, everywhere"
+	@echo "make colab-check  every chapter with Colab's versions, from the wheel (PYTHON313=...)"
+	@echo "make test-matrix  the unit tests with the oldest, the locked and the newest versions"
 	@echo "make gpu-check    measure on a GPU, at most 8 minutes: PYTHON=python3 with torch, timm"
 	@echo "make clean        remove what was built (clean-all: the environment too)"
 
@@ -117,6 +120,19 @@ gpu-check:
 
 refresh: $(STAMP)
 	$(PY) book/refresh.py $(NB)
+
+set-repository: $(STAMP)
+	$(PY) book/repository.py "$(URL)"
+
+# Colab's Python is 3.13 (tests/colab-packages.txt).
+PYTHON313 ?= python3.13
+colab-check: $(STAMP)
+	$(PY) tests/colab_check.py $(PYTHON313) .colab-check
+	rm -rf .colab-check
+
+# One environment at a time; ROW=oldest, locked or newest for one alone.
+test-matrix: $(STAMP)
+	HF_HUB_OFFLINE=1 $(PY) tests/matrix.py $(ROW)
 
 prose: $(STAMP)
 	$(PY) book/refresh.py --prose $(NB)

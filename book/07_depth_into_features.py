@@ -14,7 +14,7 @@
 # ---
 
 # %% [markdown]
-# [![Open in Colab](_static/colab-badge.svg)](https://colab.research.google.com/)
+# [![Open in Colab](_static/colab-badge.svg)](colab.md)
 #
 # # Eq. 1: depth enters the Render Net
 #
@@ -39,21 +39,12 @@
 # %% [markdown]
 # ## Setup
 
-# %%
-import sys
+# %% tags=["hide-input", "setup"]
+# On Colab this fetches the book's package; elsewhere it is there already.
+from importlib.util import find_spec
 
-if "google.colab" in sys.modules:
-    # Colab starts without the package and its data. Write the address of a
-    # copy of this book's repository between the quotes, then run this cell.
-    REPOSITORY = ""
-    assert REPOSITORY, "name the repository's address first"
-    import subprocess
-
-    subprocess.run(["git", "clone", "--depth", "1", REPOSITORY, "/content/book"], check=True)
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "-e", "/content/book"], check=True
-    )
-    sys.path.insert(0, "/content/book")
+if find_spec("bradcn_nb") is None:
+    raise ModuleNotFoundError("no bradcn_nb: the page On Colab says how")
 
 # %%
 import copy

@@ -6,7 +6,7 @@
     python book/refresh.py --check            # only say which notebooks are behind their .py
 
 People edit the .py; the .ipynb is what Colab opens, Jupyter Book renders and nbval verifies.
-The Colab badge at a chapter's top is written here, from `repository.url` in _config.yml.
+The Colab badge at a chapter's top and its set-up cell are written here, by repository.py.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
-import yaml
+import repository
 from jupytext.combine import combine_inputs_with_outputs
 from nbclient import NotebookClient
 from nbformat import NotebookNode
@@ -31,18 +31,8 @@ NOTEBOOK_METADATA = {
 }
 
 
-def badge(stem: str) -> str:
-    """Return the Markdown line that opens chapter `stem` on Colab."""
-    repository = yaml.safe_load((BOOK.parent / "_config.yml").read_text("utf-8"))["repository"]
-    target = "https://colab.research.google.com/"
-    if url := repository["url"]:
-        owner_and_name = "/".join(url.rstrip("/").split("/")[-2:])
-        target += f"github/{owner_and_name}/blob/{repository['branch']}/book/{stem}.ipynb"
-    return f"[![Open in Colab](_static/colab-badge.svg)]({target})"
-
-
-def with_badge(script: Path) -> NotebookNode:
-    """Read a chapter's .py; its first cell begins with the badge of today's _config.yml."""
+def with_address(script: Path) -> NotebookNode:
+    """Read a chapter's .py; its badge and its set-up cell follow today's _config.yml."""
     notebook = jupytext.read(script)
     first = notebook.cells[0]
     if first.cell_type != "markdown":
@@ -50,8 +40,17 @@ def with_badge(script: Path) -> NotebookNode:
     lines = first.source.splitlines()
     if lines[0].startswith("[![Open in Colab]"):
         lines = lines[1:]
-    first.source = "\n".join([badge(script.stem), *lines])
+    first.source = "\n".join([repository.badge(script.stem), *lines])
+    set_up_cell(notebook, script.name).source = repository.set_up_cell(repository.address()[0])
     return notebook
+
+
+def set_up_cell(notebook: NotebookNode, name: str) -> NotebookNode:
+    """Return the cell with the tag "setup", of which a chapter has one."""
+    cells = [cell for cell in notebook.cells if "setup" in cell.metadata.get("tags", ())]
+    if len(cells) != 1:
+        raise SystemExit(f"{name}: {len(cells)} cells have the tag setup, not one")
+    return cells[0]
 
 
 def tidy(notebook: NotebookNode, stem: str) -> NotebookNode:
@@ -74,20 +73,19 @@ def is_current(script: Path) -> bool:
     path = script.with_suffix(".ipynb")
     if not path.exists():
         return False
-    made, wanted = nbformat.read(path, as_version=4), with_badge(script)
-    if script.read_text("utf-8").find(badge(script.stem)) < 0:
-        return False
+    made, wanted = nbformat.read(path, as_version=4), with_address(script)
+    written = jupytext.read(script)
 
     def cells(notebook: NotebookNode) -> list[tuple]:
         return [(c.cell_type, c.source, c.metadata) for c in notebook.cells]
 
-    return cells(made) == cells(wanted)
+    return cells(made) == cells(wanted) == cells(written)
 
 
 def refresh(script: Path) -> None:
     """Run one chapter in place and write both of its files."""
     start = time.perf_counter()
-    notebook = with_badge(script)
+    notebook = with_address(script)
     notebook.metadata = nbformat.from_dict(NOTEBOOK_METADATA)
     NotebookClient(
         notebook,
@@ -105,20 +103,37 @@ def refresh(script: Path) -> None:
 
 
 def update_prose(script: Path) -> bool:
-    """Bring a chapter's text over to its notebook, outputs as they are; False if code differs,
-    too."""
+    """Bring a chapter's text over to its notebook, outputs as they are; False if code differs, too.
+
+    The set-up cell may differ: elsewhere than on Colab it does nothing.
+    """
     path = script.with_suffix(".ipynb")
-    made, wanted = nbformat.read(path, as_version=4), with_badge(script)
+    made, wanted = nbformat.read(path, as_version=4), with_address(script)
 
     def code(notebook: NotebookNode) -> list[str]:
         return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
 
+    if any("setup" in cell.metadata.get("tags", ()) for cell in made.cells):
+        set_up_cell(made, path.name).source = repository.set_up_cell(repository.address()[0])
     if code(made) != code(wanted):
         return False
     updated = tidy(combine_inputs_with_outputs(wanted, made), script.stem)
     jupytext.write(updated, script, fmt="py:percent")
     nbformat.write(updated, path)
     return True
+
+
+def all_chapters() -> list[Path]:
+    """Return every chapter's .py, in order."""
+    return sorted(BOOK.glob("[0-9]*.py"))
+
+
+def bring_over_prose(scripts: list[Path]) -> bool:
+    """Bring the chapters' text over and name those whose code changed; return whether some did."""
+    changed = [script.stem for script in scripts if not update_prose(script)]
+    for stem in changed:
+        print(f"{stem}: its code changed, too: make refresh NB={stem}")
+    return bool(changed)
 
 
 def main() -> int:
@@ -128,7 +143,7 @@ def main() -> int:
     parser.add_argument("--prose", action="store_true", help="run nothing, bring text over")
     parser.add_argument("--check", action="store_true", help="run nothing, list what is behind")
     arguments = parser.parse_args()
-    known = {script.stem: script for script in sorted(BOOK.glob("[0-9]*.py"))}
+    known = {script.stem: script for script in all_chapters()}
     if unknown := [name for name in arguments.chapters if Path(name).stem not in known]:
         parser.error(f"no chapter {unknown[0]!r}; there are {', '.join(known)}")
     scripts = [known[Path(name).stem] for name in arguments.chapters] or list(known.values())
@@ -138,10 +153,7 @@ def main() -> int:
             print(f"{stem}.ipynb is behind {stem}.py: make refresh NB={stem}")
         return bool(behind)
     if arguments.prose:
-        changed = [script.stem for script in scripts if not update_prose(script)]
-        for stem in changed:
-            print(f"{stem}: its code changed, too: make refresh NB={stem}")
-        return bool(changed)
+        return bring_over_prose(scripts)
     # As in the Makefile and in conftest.py: a chapter's printed digits must not depend on
     # how many threads added them up.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -13,7 +13,7 @@ from test_resume import SIZE, tensors, tiny_preset, write_ebb, write_nets
 from bradcn_nb.data import encode_depth
 from bradcn_nb.errors import DataError, RunError
 from bradcn_nb.evaluation.metrics import to_uint8, val294
-from bradcn_nb.models import BRADCN, load_weights, read_metadata
+from bradcn_nb.models import BRADCN, DepthNet, load_weights, read_metadata
 from bradcn_nb.presets import preset
 from bradcn_nb.training import fit, loop, stages, train, train_all
 
@@ -265,3 +265,29 @@ def test_damaged_checkpoint_and_short_log(tmp_path, folders):
     (stage / "checkpoint.safetensors").write_bytes(b"not a checkpoint")
     with pytest.raises(RunError, match="checkpoint.safetensors: not a checkpoint"):
         stage2(tmp_path, folders, max_steps=2)
+
+
+def test_weights_are_kept_by_epoch_or_by_the_best_check(tmp_path, monkeypatch):
+    checks = iter([3.0, 2.0, 2.5])  # of stage 0: metres off, so that less is better
+    monkeypatch.setattr(fit.Fit, "_check", lambda self: next(checks))
+    options = {"threads": 1, "progress": False, "checkpoint_every": 100}
+    train(tiny_preset(3), "stage0", tmp_path / "best", keep="best", **options)
+    best = read_metadata(tmp_path / "best" / "stage0" / "depth-best.safetensors")
+    assert (best["epoch"], best["check"]) == ("2", "2.0")
+    checks = iter([3.0, 2.0, 2.5])
+    train(tiny_preset(3), "stage0", tmp_path / "all", keep="all", **options)
+    folder = tmp_path / "all" / "stage0"
+    names = sorted(path.name for path in folder.glob("depth*.safetensors"))
+    assert names == [*(f"depth-epoch-00{n}.safetensors" for n in (1, 2, 3)), "depth.safetensors"]
+    last = DepthNet(tiny_preset().model)
+    load_weights(folder / names[2], last, "mini")
+    final = DepthNet(tiny_preset().model)
+    load_weights(folder / names[3], final, "mini")
+    for a, b in zip(last.parameters(), final.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(("name", "best"), [("stage0", 1.0), ("stage1", 1.0), ("stage2a", 3.0)])
+def test_errors_are_to_fall_and_psnr_is_to_rise(name, best):
+    stage = preset("mini").stage(name)
+    assert stages.is_better(stage, best, 2.0) and not stages.is_better(stage, 2.0, best)

@@ -1,9 +1,11 @@
 """`train`: one stage, or all."""
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 
 from bradcn_nb.cli.common import Parser, add_common, add_set, add_sun_split, command, natural
+from bradcn_nb.errors import RunError
 from bradcn_nb.presets import PRECISIONS, PRESETS, preset
 
 RECIPE = ("precision", "accumulate", "clip", "ema")
@@ -36,6 +38,13 @@ def add(group) -> None:
     )
     parser.add_argument("--run", type=Path, metavar="DIR", help="default: runs/PRESET")
     parser.add_argument(
+        "--backup",
+        type=Path,
+        metavar="DIR",
+        help="keep two copies of the run there, such as on a mounted Drive, written in the"
+        " background; a machine without the run goes on from the newest",
+    )
+    parser.add_argument(
         "--resume",
         choices=("auto", "require", "fresh"),
         default="auto",
@@ -62,6 +71,13 @@ def add(group) -> None:
         type=int,
         metavar="N",
         help="processes that load data; default: 0 on a CPU, else up to 4 a GPU, as cores allow",
+    )
+    parser.add_argument(
+        "--keep",
+        choices=("last", "best", "all"),
+        default="last",
+        help="weights: the last alone (default), the best by the check after each epoch, too, or"
+        " those of every epoch",
     )
     parser.add_argument(
         "--tensorboard", action="store_true", help="write TensorBoard's events, too"
@@ -101,6 +117,7 @@ def run_training(options: argparse.Namespace) -> None:
     if options.stage != "all":
         chosen.stage(options.stage)  # an unknown name fails before the slow imports
     from bradcn_nb.training import train, train_all
+    from bradcn_nb.training.backup import Backup
     from bradcn_nb.training.settings import with_settings
 
     if options.signed_error:
@@ -125,10 +142,14 @@ def run_training(options: argparse.Namespace) -> None:
         "checkpointing": options.checkpointing,
         "strip_every": options.strip_every,
         "tensorboard": options.tensorboard,
+        "keep": options.keep,
         **build,
     }
-    if options.stage == "all":
-        final = train_all(chosen, run_dir, **keywords)
-    else:
-        final = train(chosen, options.stage, run_dir, **keywords)
+    with Backup(run_dir, options.backup) if options.backup else nullcontext() as backup:
+        if options.stage == "all":
+            final = train_all(chosen, run_dir, **keywords)
+        else:
+            final = train(chosen, options.stage, run_dir, **keywords)
     print(f"trained: {final}")
+    if backup and backup.error:
+        raise RunError(f"{options.backup}: the last copy failed ({backup.error.strerror})")

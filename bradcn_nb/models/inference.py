@@ -58,3 +58,12 @@ def for_inference(net: Net) -> Net:
             if isinstance(child, StdConv2dSame):
                 setattr(parent, name, FoldedConv(child))
     return ready.to(memory_format=torch.channels_last)
+
+
+def about_device() -> str:
+    """Say in one line which GPU this machine has, and what of the book uses it."""
+    device = pick_device("auto")
+    if device.type == "cpu":
+        return "No GPU here: every chapter runs without; training at full size wants one."
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "an Apple GPU"
+    return f"{name}: train, evaluate and render use it; the chapters' small nets stay on the CPU."

@@ -11,12 +11,13 @@ from accelerate.utils import send_to_device, set_seed
 from torch.utils.data import DataLoader
 
 from bradcn_nb.errors import BradcnError, RunError
+from bradcn_nb.models import read_metadata, save_weights
 from bradcn_nb.training import checkpoint as ckpt
 from bradcn_nb.training import losses
 from bradcn_nb.training.devices import is_lost_peer, memory_bytes
 from bradcn_nb.training.log import Board, Log, Row, save_strip, strip_of
 from bradcn_nb.training.screen import Screen
-from bradcn_nb.training.stages import compare, panels, score, terms
+from bradcn_nb.training.stages import compare, is_better, panels, score, terms
 from bradcn_nb.training.steps import LARGE, EpochBatches, Plan, learning_rate
 from bradcn_nb.training.stop import StopSignal, quiet_worker
 
@@ -189,6 +190,7 @@ class Fit:
             if self.checks and self._at(plan.per_epoch):
                 self.screen.phase("checks")
                 rows[-1] = rows[-1]._replace(check=self._check())
+                self._keep(epoch, rows[-1].check)
             self.log.rows(rows)
             memory = memory_bytes(self.accelerator.device)
             items = plan.items_before(self.step) - plan.items_before(self.step - len(rows))
@@ -261,6 +263,21 @@ class Fit:
                 count += weight
         self._training_mode()
         return total / count if count else math.nan
+
+    def _keep(self, epoch: int, check: float) -> None:
+        """Write the weights of an epoch that is through, as far as they are to be kept."""
+        plan, net = self.plan, self.plan.stage.net
+        path = plan.folder / f"{net}-epoch-{epoch + 1:03d}.safetensors"
+        if plan.keep == "best":
+            path = plan.folder / f"{net}-best.safetensors"
+            if path.is_file() and not is_better(
+                plan.stage, check, float(read_metadata(path)["check"])
+            ):
+                return
+        if plan.keep != "last":
+            about = {"epoch": str(epoch + 1), "check": repr(check)}
+            with ckpt.writing(path):
+                save_weights(self.state.net, path, plan.preset.name, **about)
 
     @torch.no_grad()
     def _strip(self, epoch: int) -> None:

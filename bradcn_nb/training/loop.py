@@ -56,6 +56,7 @@ def train(
     checkpointing: bool = False,
     strip_every: int | None = None,
     tensorboard: bool = False,
+    keep: str = "last",
     build: Callable[[ModelConfig], BRADCN] = BRADCN,
 ) -> Path:
     """Run one stage of `preset` in `run_dir`/`stage_name` and return the file of its final weights.
@@ -77,7 +78,9 @@ def train(
     * `threads` of the CPU, and whether to show `progress`;
     * `checkpointing`: activations are computed twice, which takes more time and less memory;
     * `strip_every`: steps between strips of sample pictures; without it, one an epoch;
-    * `tensorboard`: whether events are written beside the CSV.
+    * `tensorboard`: whether events are written beside the CSV;
+    * `keep`: "last" keeps the final weights alone, "best" also NET-best.safetensors, those of the
+      epoch with the best check, "all" also NET-epoch-NNN.safetensors of every epoch.
 
     A killed and resumed run ends with the bits of an uninterrupted one (CPU, same thread count),
     and so does a trial that is gone on from; only its last row in the log has a check, too. Ctrl-C
@@ -148,7 +151,7 @@ def train(
         num_workers = devices.loader_processes(device, processes)
     plan = Plan(
         preset, stage, folder, train_set, check_set, items, used, per_epoch, steps, last,
-        processes, checkpoint_every, num_workers, progress, strip_every, tensorboard,
+        processes, checkpoint_every, num_workers, progress, strip_every, tensorboard, keep,
     )  # fmt: skip
     state = ckpt.TrainingState(net, optimizer, accelerator.scaler, ema)
     fit = Fit(plan, accelerator, model, state)

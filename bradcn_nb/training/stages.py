@@ -255,6 +255,12 @@ def score(stage: Stage, prediction: torch.Tensor, target: torch.Tensor, mask) ->
     return float(error[mask].mean() if mask is not None else error.mean())
 
 
+def is_better(stage: Stage, score: float, than: float) -> bool:
+    """Whether one `score` of a stage beats another: PSNR is to rise, an error is to fall."""
+    rises = stage.data == "ebb" and not stage.calibrates
+    return score > than if rises else score < than
+
+
 def panels(stage: Stage, net: torch.nn.Module, batch: dict) -> list[list[torch.Tensor]]:
     """Return rows of pictures (3, H, W) in [0, 1]: input, maps, output, truth; near is bright."""
     image = batch["image"]

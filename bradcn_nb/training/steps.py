@@ -37,6 +37,7 @@ class Plan:
     progress: bool
     strip_every: int | None  # steps; None: an epoch
     tensorboard: bool
+    keep: str  # "last", "best" or "all" of the weights at the ends of epochs
 
     def items_before(self, step: int) -> int:
         """Return how many items the first `step` steps take, of all processes."""
