@@ -474,6 +474,26 @@ for n in GPUS:
 # quarter of the steps. The rate stays at the paper's 5e-5. Whether the paper trained so, it does not say. If
 # you want its batch of 1 exactly, use one GPU.
 #
+# Several machines need a meeting point. As a Slurm job, of two machines with four GPUs each:
+#
+# ```text
+# #SBATCH --nodes=2 --ntasks-per-node=1 --gpus-per-node=4 --cpus-per-task=16
+# head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+# srun torchrun --nnodes "$SLURM_NNODES" --nproc-per-node 4 --rdzv-backend c10d \
+#     --rdzv-endpoint "$head:29500" --rdzv-id "$SLURM_JOB_ID" \
+#     -m -- bradcn_nb train --preset paper --run runs/paper \
+#     --ebb /data/ebb-768 --sun /data/sun-768 --depth depth.safetensors
+# ```
+#
+# The run directory must be on a disk that all of them see. Slurm says SIGTERM before it ends a job, which makes `train` write a
+# checkpoint; submit the same script again, and it goes on. `bradcn_nb labels` in the place of `train` shares out the labels alone.
+#
+# Without a GPU, `torchrun --nproc-per-node 4 -m -- bradcn_nb train` starts four processes (`accelerate launch --cpu` starts a single
+# one). So one can try it: mini's stage 0 with a batch of 8 in one process, of 4 in two, of 2 in four, and of 4 in two `torchrun`s that
+# meet as two machines do. The losses of twelve steps agreed to 2<!-- bench --> parts in 100,000. Slurm and NCCL were not at hand.
+#
+# Curves in Weights & Biases: `wandb.init(project="bradcn", sync_tensorboard=True)` before `train(..., tensorboard=True)`.
+#
 # A run keeps to what changes its weights. Start it in fp32, come back with `--precision fp16`, and it refuses.
 # `--checkpointing` may change from one start to the next: its gradients are the same.
 

@@ -1,6 +1,8 @@
 """The reference lens renderer against cases worked by hand, and the scenes' promises."""
 
 import math
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,8 @@ from bradcn_nb.lens.reference import (
 from bradcn_nb.lens.thin_lens import Camera, blur_scale, linear_to_srgb
 from bradcn_nb.scenes import outdoor_scene, room_scene, view
 from bradcn_nb.scenes.rooms import FOCAL, SURFACES
+
+ROOT = Path(__file__).resolve().parents[1]
 
 CAMERA = Camera()
 H, W = 65, 97
@@ -178,13 +182,19 @@ def test_rooms_know_their_surfaces() -> None:
 
 
 def test_bundled_sets_are_what_the_seeds_give() -> None:
-    for n in (0, 4559):
-        for name, data in bundle.ebb_files(n).items():
-            assert (data_root() / "mini-ebb" / name).read_bytes() == data, name
-    for name, data in bundle.sun_files(7).items():
-        assert (data_root() / "mini-sun" / name).read_bytes() == data, name
-    for name, data in (bundle.ebb_files(4384) | bundle.sun_files(360)).items():
-        assert (data_root() / "mini-check" / name).read_bytes() == data, name
+    locked = (ROOT / "requirements.lock").read_text("utf-8").splitlines()
+    names = ("opencv-python-headless", "pillow")
+    tolerance = 0.0 if all(f"{name}=={version(name)}" in locked for name in names) else 2.0
+    made = {
+        "mini-ebb": bundle.ebb_files(0) | bundle.ebb_files(4559),
+        "mini-sun": bundle.sun_files(7),
+        "mini-check": bundle.ebb_files(4384) | bundle.sun_files(360),
+    }
+    for root, files in made.items():
+        for name, data in files.items():
+            there = (data_root() / root / name).read_bytes()
+            limit = 0.0 if "depth" in name else tolerance  # metres are exact with every version
+            assert bundle.grey_levels_apart(there, data) <= limit, name
 
 
 def test_bundled_sets_are_complete_and_small() -> None:

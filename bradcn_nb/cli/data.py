@@ -28,7 +28,7 @@ def add(group) -> None:
         actions,
         "make",
         make_data,
-        "Render mini-EBB and mini-SUN; the same seeds give the same bytes.",
+        "Render mini-EBB and mini-SUN; the same seeds and versions give the same bytes.",
         "  python -m bradcn_nb data make --out data\n"
         "  python -m bradcn_nb data make --out runs/data --pairs 3300",
     )

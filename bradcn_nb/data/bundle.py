@@ -33,15 +33,30 @@ def _png(metres: np.ndarray) -> bytes:
     return encoded(encode_depth(metres), "PNG", optimize=True)
 
 
+def grey_levels_apart(a: bytes, b: bytes) -> float:
+    """Return how far two picture files are apart, the mean over their values; 0 for equal bytes.
+
+    With the versions of requirements.lock a scene gives the same bytes again. Another OpenCV or
+    Pillow rounds some pixels otherwise: then it is below 2 of 255 (1.3 was seen).
+    """
+    if a == b:
+        return 0.0
+    first, second = (
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED).astype(float)
+        for data in (a, b)
+    )
+    return float(np.abs(first - second).mean())
+
+
 def ebb_files(n: int) -> dict[str, bytes]:
-    """Return the files of pair `n` of mini-EBB, path below it -> bytes, the same every time."""
+    """Return the files of pair `n` of mini-EBB, path below it -> bytes."""
     cv2.setNumThreads(1)
     sharp, bokeh, _ = outdoor_scene(EBB_SEED + n).pair(*EBB_SIZE)
     return {f"original/{n}.jpg": _jpeg(sharp), f"bokeh/{n}.jpg": _jpeg(bokeh)}
 
 
 def sun_files(n: int) -> dict[str, bytes]:
-    """Return the files of frame `n` of mini-SUN, path below it -> bytes, the same every time."""
+    """Return the files of frame `n` of mini-SUN, path below it -> bytes."""
     cv2.setNumThreads(1)
     image, raw, filled = room_scene(SUN_SEED + n).sensed(*SUN_SIZE)
     frame = f"{SUN_SENSORS[n % len(SUN_SENSORS)]}/rooms/{n:04d}"
