@@ -87,7 +87,7 @@ def test_the_first_cell_is_badge_and_title(path: Path) -> None:
     first = nbformat.read(path, 4).cells[0]
     assert first.cell_type == "markdown"
     lines = first.source.splitlines()
-    assert lines[0] == refresh.badge(path.stem)
+    assert lines[0] == refresh.repository.badge(path.stem)
     assert next(line for line in lines[1:] if line.strip()).startswith("# ")
 
 
