@@ -4,7 +4,9 @@ both.
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,8 @@ from bradcn_nb.errors import WeightsError
 from bradcn_nb.evaluation import error_maps as calibration
 from bradcn_nb.evaluation.intervals import mean_interval
 from bradcn_nb.evaluation.lpips import lpips_net
-from bradcn_nb.experiments import errors, motorcycle, pictures, pooled, table2, trained
+from bradcn_nb.evaluation.metrics import eight_bit
+from bradcn_nb.experiments import errors, measure, motorcycle, pictures, pooled, table2, trained
 from bradcn_nb.experiments.motorcycle import MeasuredPhoto
 from bradcn_nb.experiments.record import write_result
 from bradcn_nb.experiments.table1 import TABLE1
@@ -250,7 +253,7 @@ def test_nets_are_given_the_maps_of_their_arm(tmp_path, photo, monkeypatch):
     monkeypatch.setattr(trained, "make_net", lambda *_: Listener())
     nets = [*finished(TABLE1, tmp_path, TABLE1.titles)]
     nets += finished(TABLE2, tmp_path, motorcycle.TABLE2_ARMS)
-    image, model = motorcycle.eight_bit(photo.image), load_bradcn()
+    image, model = eight_bit(photo.image), load_bradcn()
     found = {one.method: one for one in motorcycle.drawn(model, nets, photo, image, quiet=True)}
     small = to_tensor(resize_picture(image, SIZE))[None]
     assert len(given) == 4 and all(torch.equal(small, seen) for seen, _ in given)
@@ -323,3 +326,19 @@ def test_pictures_show_the_best_the_middle_and_the_worst(tmp_path, own_data, cap
     assert list(found["psnr"]) == ["bradcn"] and len(found["psnr"]["bradcn"]) == 3
     with Image.open(own_data / "results" / "table1-pictures.jpg") as picture:
         assert picture.format == "JPEG" and picture.width > 1000
+
+
+def test_real_pairs_are_judged_beside_what_is_simpler(tmp_path):
+    """A pair whose truth is its own blur: that Gaussian wins, and by far."""
+    root, rng = tmp_path / "ebb", np.random.default_rng(0)
+    for folder in ("original", "bokeh"):
+        (root / folder).mkdir(parents=True)
+    sharp = rng.integers(0, 256, (64, 96, 3), np.uint8).repeat(4, 0).repeat(4, 1)
+    Image.fromarray(sharp).save(root / "original" / "0.png")
+    blurred = cv2.GaussianBlur(sharp, (0, 0), 8 * sharp.shape[1] / 1000)
+    Image.fromarray(blurred).save(root / "bokeh" / "0.png")
+    values = measure.real(load_bradcn(), SimpleNamespace(ebb=root, quiet=True))
+    whole = {key: value for key, value in values.items() if key.startswith("psnr")}
+    assert max(whole, key=whole.get) == "psnr_blur_8" and values["n"] == 1
+    assert len(whole) == 3 + len(measure.BLURS) == len(values["images"]["0"]) // 2
+    assert whole["psnr_input"] < whole["psnr_blur_4"] < whole["psnr_blur_8"]

@@ -35,6 +35,11 @@ def to_uint8(picture: torch.Tensor) -> np.ndarray:
     return np.ascontiguousarray(values.permute(1, 2, 0).cpu().numpy())
 
 
+def eight_bit(picture: np.ndarray) -> np.ndarray:
+    """Return a float picture (H, W, 3) in [0, 1] as uint8, by `to_uint8`."""
+    return to_uint8(torch.from_numpy(picture.transpose(2, 0, 1)))
+
+
 def val294(prediction: torch.Tensor, height: int, width: int) -> np.ndarray:
     """Protocol `val294`: a prediction as it is judged, uint8 (`height`, `width`, 3).
 

@@ -15,21 +15,23 @@ from bradcn_nb.data.bundle import EBB_SIZE
 from bradcn_nb.errors import DataError
 from bradcn_nb.evaluation.intervals import paired_interval
 from bradcn_nb.evaluation.lpips import lpips_net
-from bradcn_nb.evaluation.metrics import psnr, to_uint8
+from bradcn_nb.evaluation.metrics import eight_bit, psnr
 from bradcn_nb.evaluation.test_set import evaluate
 from bradcn_nb.experiments.record import weights_path
 from bradcn_nb.files import data_root
+from bradcn_nb.lens.by_depth import render_lens
 from bradcn_nb.lens.thin_lens import coc_diameter
 from bradcn_nb.lens.upsample import upsample_bilinear, upsample_stack
-from bradcn_nb.models import BRADCN
+from bradcn_nb.models import BRADCN, load_depth_net
 from bradcn_nb.models.weights import weights_hash
-from bradcn_nb.photograph import net_bokeh
+from bradcn_nb.photograph import depth_of, net_bokeh
 from bradcn_nb.presets import preset
 from bradcn_nb.scenes import outdoor_scene
 
 FULL_SIZE_SEED, FULL_SIZE_SCENES = 3_000_000, 4  # scenes that no training and no tuning has seen
 FULL_SIZE = (8 * EBB_SIZE[0], 8 * EBB_SIZE[1])
 FULL_SIZE_SAMPLES = 128
+BLURS = (2, 4, 5, 8, 16)  # a Gaussian's standard deviation, in 1/1000 of the width
 SHARP_PX = 1.0  # a circle of confusion below this many pixels counts as in focus
 
 UPSAMPLERS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
@@ -132,29 +134,35 @@ def skip(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def real(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
-    """Render every real pair of a folder; PSNR (dB) against its bokeh, beside the input's.
+    """Render every real pair of a folder; PSNR (dB) against its bokeh, beside what is simpler.
 
-    `psnr` at the photographs' own size, `small_*` after both are brought to mini-EBB's 192x128.
+    `psnr` at the photographs' own size, `small_*` after both are brought to mini-EBB's 192x128; of
+    the net, of the `lens` renderer with the depth net's depth, of the `input` as it is, and of one
+    Gaussian for the whole picture, by its standard deviation in 1/1000 of the width.
     """
     if options.ebb is None:
         raise DataError("real: name a folder of EBB! pairs with --ebb")
-    cfg, values = preset("mini").model, {}
+    cfg, values, depth_net = preset("mini").model, {}, load_depth_net()
     pairs = EBB(options.ebb, "train")
     for index in tqdm(range(len(pairs)), desc="real", disable=options.quiet):
         item = pairs.read(index)
         photo, truth = item["image"], item["bokeh"]
         as_float = photo.astype(np.float32) / 255
         result = upsample_stack(as_float, net_bokeh(as_float, model, cfg))
-        result = to_uint8(torch.from_numpy(result.transpose(2, 0, 1)))
-        little = [resize_picture(picture, EBB_SIZE) for picture in (truth, photo, result)]
+        lens = render_lens(as_float, depth_of(as_float, depth_net, cfg))
+        drawn = {"": eight_bit(result), "_input": photo, "_lens": eight_bit(lens)}
+        for share in BLURS:
+            sigma = share * photo.shape[1] / 1000
+            drawn[f"_blur_{share}"] = cv2.GaussianBlur(photo, (0, 0), sigma)
+        small_truth = resize_picture(truth, EBB_SIZE)
         values[item["id"]] = {
-            "psnr": psnr(truth, result),
-            "psnr_input": psnr(truth, photo),
-            "small_psnr": psnr(little[0], little[2]),
-            "small_psnr_input": psnr(little[0], little[1]),
+            f"psnr{name}": psnr(truth, picture) for name, picture in drawn.items()
+        } | {
+            f"small_psnr{name}": psnr(small_truth, resize_picture(picture, EBB_SIZE))
+            for name, picture in drawn.items()
         }
-    means = {key: float(np.mean([v[key] for v in values.values()])) for key in
-             ("psnr", "psnr_input", "small_psnr", "small_psnr_input")}  # fmt: skip
+    keys = next(iter(values.values()))
+    means = {key: float(np.mean([pair[key] for pair in values.values()])) for key in keys}
     return {**means, "n": len(values), "images": values}
 
 

@@ -33,7 +33,7 @@ from bradcn_nb.data.bundle import EBB_SIZE
 from bradcn_nb.data.depth_maps import fill_unknown
 from bradcn_nb.errors import DataError, SizeError
 from bradcn_nb.evaluation.lpips import lpips_net
-from bradcn_nb.evaluation.metrics import Protocol, psnr, to_uint8, val294
+from bradcn_nb.evaluation.metrics import Protocol, eight_bit, psnr, val294
 from bradcn_nb.evaluation.predict import shrunk
 from bradcn_nb.experiments.record import write_figure
 from bradcn_nb.experiments.runs import DIGITS
@@ -197,11 +197,6 @@ def drawn(
     for one in tqdm(nets, "nets", disable=quiet):
         title = one.table.titles[one.arm]
         yield Drawn(f"{one.table.name}/{one.arm}", title, judged(one.draw(small, maps)), one.seed)
-
-
-def eight_bit(picture: np.ndarray) -> np.ndarray:
-    """Return a float (H, W, 3) picture in [0, 1] as uint8."""
-    return to_uint8(torch.from_numpy(picture.transpose(2, 0, 1)))
 
 
 def table(
