@@ -106,7 +106,7 @@ weights: runs/data/.made
 	$(PY) -m bradcn_nb experiments bundled-weights
 
 results: $(STAMP)
-	$(PY) -m bradcn_nb experiments mini full-size skip cost metrics readme-pictures
+	$(PY) -m bradcn_nb experiments mini full-size skip cost metrics readme-pictures summaries
 	$(PY) -m bradcn_nb estimate --recount
 	$(PY) -m bradcn_nb experiments bundled-weights
 

@@ -58,6 +58,7 @@ import torch.nn.functional as F
 from IPython.display import HTML, Image
 from matplotlib import pyplot as plt
 from matplotlib.patches import FancyBboxPatch
+from scipy import stats
 
 from bradcn_nb.data import EBB
 from bradcn_nb.data.bundle import EBB_SEED
@@ -65,8 +66,8 @@ from bradcn_nb.evaluation.intervals import (
     Interval,
     comparisons,
     crossed_interval,
-    drawn_means,
-    paired_interval,
+    mean_and_error,
+    times_drawn,
 )
 from bradcn_nb.evaluation.metrics import psnr, val294
 from bradcn_nb.evaluation.predict import shrunk
@@ -742,7 +743,7 @@ for name in ("skn", "dmshn", "stacked-dmshn", "brvit"):
 #
 # Now see what that does to a table. BRADCN, with mixing, beside the nets as they are published: +5.07<!-- =table1.differences.bradcn - brvit.psnr.mean --> dB over BRViT,
 # +2.14<!-- =table1.differences.bradcn - stacked-dmshn.psnr.mean --> dB over stacked DMSHN, +0.63<!-- =table1.differences.bradcn - dmshn.psnr.mean --> dB over DMSHN,
-# +0.39<!-- =table1.differences.bradcn - skn.psnr.mean --> dB (+0.16<!-- =table1.differences.bradcn - skn.psnr.low --> to +0.61<!-- =table1.differences.bradcn - skn.psnr.high -->) over SKN. It would beat all four, every interval clear of zero,
+# +0.39<!-- =table1.differences.bradcn - skn.psnr.mean --> dB (+0.17<!-- =table1.differences.bradcn - skn.psnr.low --> to +0.61<!-- =table1.differences.bradcn - skn.psnr.high -->) over SKN. It would beat all four, every interval clear of zero,
 # and depth would get the credit. Give the others the same line, and
 # BRADCN minus DMSHN is -0.59<!-- =table1.differences.bradcn - dmshn-skip.psnr.mean --> dB: it loses. **One line that is not in any title decides who wins.** (At the paper's size and budget a net may learn to
 # copy. How much the line is worth there, we do not know.)
@@ -753,7 +754,8 @@ for name in ("skn", "dmshn", "stacked-dmshn", "brvit"):
 # ## Two kinds of luck
 #
 # Chapter 12 drew pictures with replacement, and warned that this speaks of *other pictures*, not of *another training*. Now there are several
-# trainings. Think of the differences between two methods as a sheet: one row a seed, one column a picture. An honest interval draws **both**, rows and columns (Owen 2007).
+# trainings. Think of the differences between two methods as a sheet: one row a seed, one column a picture. An honest interval knows that with other seeds the rows would be
+# others, and with other pictures the columns.
 #
 # Here is a made-up sheet, so that we know the truth: A and B are equally good. But each training has its luck, 0.05<!-- example --> dB, and each picture its taste.
 
@@ -777,36 +779,62 @@ figure.colorbar(image, label="dB")
 plt.show()
 
 # %% [markdown]
-# Make 200 such sheets. An interval that excludes zero is a false alarm: 5 % of them should. Count, for three ways to draw, and for two kinds of pairs: methods that are *alike*, so that
-# all pictures agree about them, and methods that are *unlike*.
+# How far off may the mean of a sheet be? Write each cell as
+#
+# $$\text{mean} + \text{seed} + \text{picture} + \text{rest},$$
+#
+# with the last three drawn at random, independently. The sheet tells how much each of them spreads. Rows that lie far apart mean that seeds matter; columns that lie far apart, that pictures do;
+# what remains when both are taken away is the rest. From the three spreads follows the standard error of the mean. And since three seeds tell little about how seeds spread, the interval is that error
+# times a quantile of Student's t, with as many *degrees of freedom* as Satterthwaite's formula allows: near 2 when the three seeds are most of the luck, near 79 when the 80 pictures are.
 
 # %%
+show(mean_and_error)
+
+# %% [markdown]
+# Is that worth the trouble? One could also go on as in chapter 12, and draw seeds and pictures with replacement (Owen 2007). Make 500 sheets, with no true difference in any. An interval that excludes zero
+# is a false alarm, and 5 % of them should be. Count, for four ways, and for two kinds of pairs: methods that are *alike*, so that all pictures agree about them, and methods that are *unlike*.
+
+
+# %%
+def both_drawn(sheets, times=1000):
+    """Ends of the 95 % interval of each sheet's mean, with seeds and pictures drawn."""
+    seeds, pictures = sheets.shape[1:]
+    rows, columns = times_drawn(seeds, times, rng), times_drawn(pictures, times, rng)
+    means = np.einsum("ds,nsp,dp->dn", rows, sheets, columns, optimize=True) / (seeds * pictures)
+    return np.percentile(means, (2.5, 97.5), axis=0)
+
+
+def crossed(sheets):
+    """The same by the three spreads."""
+    mean, error, freedom = mean_and_error(sheets)
+    reach = error * stats.t.ppf(0.975, freedom)
+    return mean - reach, mean + reach
+
+
 print("false alarms, should be 5 %        alike    unlike")
 alarms = {}
 for kind, taste in (("alike", 0.1), ("unlike", 1.0)):
-    sheets = made_up(200, 0.05, taste)
+    sheets = made_up(500, 0.05, taste)
     ways = {
-        "one seed, pictures drawn": sheets[:, :1],
-        "mean of seeds, pictures drawn": sheets.mean(1, keepdims=True),
-        "seeds and pictures drawn": sheets,
+        "one seed, pictures drawn": both_drawn(sheets[:, :1]),
+        "mean of seeds, pictures drawn": both_drawn(sheets.mean(1, keepdims=True)),
+        "seeds and pictures drawn": both_drawn(sheets),
+        "three spreads, Student's t": crossed(sheets),
     }
-    for way, values in ways.items():
-        low, high = np.percentile(drawn_means(values), (2.5, 97.5), axis=0)
+    for way, (low, high) in ways.items():
         alarms[way, kind] = np.mean((low > 0) | (high < 0))
 for way in ways:
     alike, unlike = (100 * alarms[way, kind] for kind in ("alike", "unlike"))
     print(f"  {way:32}{alike:4.0f} %    {unlike:4.0f} %")
-
-# %%
-show(drawn_means)
+assert alarms["one seed, pictures drawn", "alike"] > 0.3
+assert alarms["seeds and pictures drawn", "alike"] > 0.1
+assert max(alarms["three spreads, Student's t", kind] for kind in ("alike", "unlike")) < 0.1
 
 # %% [markdown]
 # Unlike methods: pictures are most of the luck, and any way will do. Alike methods: an interval over pictures is wrong about as often as it is right. Drawing seeds, too, helps much, and yet it
-# is **not** enough with three seeds. (Chapter 14 sets Student's t beside it.) Why? The lowest mean that a draw can have is that of the worst seed three times, and it comes up in one draw of 27, which is more than 2.5 %. So at worst the interval ends at the
-# lowest and the highest seed. And three fair coins fall alike one time in four.
-#
-# So read an interval from three seeds like this. When it is much wider than the seeds are apart, it means what it says. When the three seeds are most of it, "excludes zero" means no more than
-# "all three agree". What has nothing to train has no seeds at all: its rows are equal, and only pictures vary.
+# is **not** enough with three seeds. Why? The lowest mean that a draw can have is that of the worst seed three times, and it comes up in one draw of 27, which is more than 2.5 %. So at worst the interval
+# ends at the lowest and the highest seed. And three fair coins fall alike one time in four. The three spreads with Student's t stay nearest to their 5 % (three seeds, up to 8), and so every interval over trainings in this book is made that way.
+# (The price: with three seeds that disagree, it is wide.) What has nothing to train has no seeds at all: its rows are equal, and only pictures vary.
 #
 # How much luck *is* in a training? The means of the single seeds:
 
@@ -873,13 +901,13 @@ HTML(
 # **BRADCN does not lead.** With the same mixing, DMSHN comes out at 28.43<!-- =table1.arms.dmshn-skip.psnr --> dB, stacked DMSHN at
 # 28.30<!-- =table1.arms.stacked-dmshn-skip.psnr --> dB, the selective kernels at 28.23<!-- =table1.arms.skn-skip.psnr --> dB, and BRADCN at 27.84<!-- =table1.arms.bradcn.psnr --> dB.
 #
-# How sure is that? BRADCN minus DMSHN is -0.59<!-- =table1.differences.bradcn - dmshn-skip.psnr.mean --> dB (-0.80<!-- =table1.differences.bradcn - dmshn-skip.psnr.low --> to
-# -0.40<!-- =table1.differences.bradcn - dmshn-skip.psnr.high -->), over three seeds of each. That is far from zero, and more than twice the distance between BRADCN's best and worst training.
+# How sure is that? BRADCN minus DMSHN is -0.59<!-- =table1.differences.bradcn - dmshn-skip.psnr.mean --> dB (-0.86<!-- =table1.differences.bradcn - dmshn-skip.psnr.low --> to
+# -0.33<!-- =table1.differences.bradcn - dmshn-skip.psnr.high -->), over three seeds of each. That is far from zero, and more than twice the distance between BRADCN's best and worst training.
 #
 # The fairest row to read is BRViT with mixing: the same family, as many weights that learn,
 # and no depth. It reaches 27.80<!-- =table1.arms.brvit-skip.psnr --> dB: BRADCN minus BRViT is
-# +0.04<!-- =table1.differences.bradcn - brvit-skip.psnr.mean --> dB (-0.09<!-- =table1.differences.bradcn - brvit-skip.psnr.low --> to
-# +0.19<!-- =table1.differences.bradcn - brvit-skip.psnr.high -->). They cannot be told apart. So the branches, with a depth net that
+# +0.04<!-- =table1.differences.bradcn - brvit-skip.psnr.mean --> dB (-0.22<!-- =table1.differences.bradcn - brvit-skip.psnr.low --> to
+# +0.30<!-- =table1.differences.bradcn - brvit-skip.psnr.high -->). They cannot be told apart. So the branches, with a depth net that
 # learns along, show no gain over a wider Render Net. With the depth net **frozen** there is one: chapter 14's `depth`, trained alike, reaches 27.92<!-- =table2.arms.depth.psnr --> dB, about a tenth above this BRViT. Chapter
 # 14 also finds that depth brings more than that to *one and the same* Render Net. All three are true.
 #
@@ -978,7 +1006,7 @@ comparison_viewer(records, TITLES, OURS)
 # - **An interval that includes zero** is not a proof of equality. It says that this experiment cannot tell.
 # - **Three seeds are few.** Where the bar is not much wider than the seeds are apart, take "excludes zero" for "all three agree".
 # - **Two intervals that overlap** do not mean that two methods are equal. Choose one of them as the reference and look at *their* difference.
-# - **Many looks.** There is a row for each method. Each interval misses the truth once in 20 times at best, with three seeds more often. So among a dozen one may well lie. A single bar that barely clears zero is a hint. Decide which comparison is the test
+# - **Many looks.** There is a row for each method. Each interval misses the truth about once in 20 times. So among a dozen one may well lie. A single bar that barely clears zero is a hint. Decide which comparison is the test
 #   *before* you look; chapter 14 does.
 
 # %% [markdown]
@@ -1004,24 +1032,28 @@ comparison_viewer(records, TITLES, OURS)
 # - SKN chooses between windows, DBSI blends blurred copies, DMSHN draws from coarse to fine, BRViT attends; BRADCN is BRViT with two more branches. Two of these five are our own reading.
 # - A blind blur beats the input by a decibel. Depth with a lens does no better than it, more for want of the focus than of depth.
 # - Mixing the input in decides whether BRADCN stands above all others or below most: after the whole budget it is still worth 5<!-- =table1.differences.brvit-skip - brvit.psnr.mean --> dB to BRViT and 1<!-- =table1.differences.dmshn-skip - dmshn.psnr.mean --> dB to DMSHN. So it has to be equal on both sides.
-# - An interval has to draw seeds *and* pictures; and three seeds are few, whatever one draws.
+# - An interval has to know of other seeds *and* of other pictures; and three seeds tell little about seeds, which Student's t takes into account.
 # - At this size BRADCN does not lead: DMSHN with the same mixing is ahead, and from BRViT with the same mixing, without any depth, it cannot be told apart.
 
 # %% [markdown]
 # ## Exercises
 #
-# **1 (graded).** Write `my_crossed(a, b, rows, columns)`. `a` and `b` are arrays (seeds, pictures). `rows` (times, seeds) and `columns` (times, pictures) hold indices: which seeds, and which pictures,
-# each repetition draws. Return the mean of a - b, and the ends of its 95 % interval. Then write `pictures_only(a, b, columns)`, which averages over the seeds first and draws pictures alone.
+# **1 (graded).** Write `my_interval(sheet)` for differences (seeds, pictures): the mean, and the ends of its 95 % interval, by the three spreads. The mean squares are, with S seeds and P pictures,
+#
+# $$R = \frac{P \sum_s (\bar d_s - \bar d)^2}{S - 1},\quad C = \frac{S \sum_p (\bar d_p - \bar d)^2}{P - 1},\quad E = \frac{\sum_{s,p} (d_{sp} - \bar d_s - \bar d_p + \bar d)^2}{(S - 1)(P - 1)},$$
+#
+# the variance of the mean is $(R + C - E) / (S P)$, and its degrees of freedom are $(R + C - E)^2$ over $R^2 / (S - 1) + C^2 / (P - 1) + E^2 / ((S - 1)(P - 1))$. Then write `pictures_only(sheet)`, which takes
+# the seeds' mean as if it were known: Student's t over the pictures.
 
 
 # %% tags=["exercise"]
-def my_crossed(a, b, rows, columns):
-    """(mean, low, high) of a - b with seeds and pictures drawn."""
+def my_interval(sheet):
+    """(mean, low, high) of differences (seeds, pictures), by the three spreads."""
     raise NotImplementedError  # your code in place of this line
 
 
-def pictures_only(a, b, columns):
-    """(mean, low, high) of a - b with pictures drawn, the seeds averaged."""
+def pictures_only(sheet):
+    """(mean, low, high), the seeds averaged, as if there were no others."""
     raise NotImplementedError  # your code in place of this line
 
 
@@ -1030,44 +1062,48 @@ def pictures_only(a, b, columns):
 
 
 # %% tags=["hide-input", "solution"]
-def solution_crossed(a, b, rows, columns):
-    """One draw takes the same seeds and the same pictures for both methods."""
-    difference = np.asarray(a) - np.asarray(b)
-    means = [difference[np.ix_(r, c)].mean() for r, c in zip(rows, columns, strict=True)]
-    return difference.mean(), *np.percentile(means, (2.5, 97.5))
+def solution_interval(sheet):
+    """The variance of the mean is what rows and columns say, less what both count."""
+    (seeds, pictures), mean = sheet.shape, sheet.mean()
+    row, column = sheet.mean(1, keepdims=True), sheet.mean(0, keepdims=True)
+    few, many = seeds - 1, pictures - 1
+    r = pictures * ((row - mean) ** 2).sum() / few
+    c = seeds * ((column - mean) ** 2).sum() / many
+    e = ((sheet - row - column + mean) ** 2).sum() / (few * many)
+    freedom = (r + c - e) ** 2 / (r**2 / few + c**2 / many + e**2 / (few * many))
+    reach = stats.t.ppf(0.975, freedom) * np.sqrt((r + c - e) / sheet.size)
+    return mean, mean - reach, mean + reach
 
 
-def solution_pictures(a, b, columns):
-    """The seeds' mean is taken for granted, as if it were known."""
-    difference = (np.asarray(a) - np.asarray(b)).mean(0)
-    return difference.mean(), *np.percentile(difference[columns].mean(1), (2.5, 97.5))
+def solution_pictures(sheet):
+    """One number a picture, and Student's t of them."""
+    of_pictures = sheet.mean(0)
+    interval = stats.ttest_1samp(of_pictures, 0).confidence_interval(0.95)
+    return of_pictures.mean(), interval.low, interval.high
 
 
 # %% tags=["graded"]
 def check(crossed, alone):
     """Raise AssertionError unless both functions are right."""
     rng = np.random.default_rng(1)
-    hard = rng.normal(27, 3, (1, 40))  # what makes pictures hard, for both methods
-    a, b = (hard + rng.normal(0, 0.3, (4, 1)) + rng.normal(0, 0.2, (4, 40)) for _ in range(2))
-    rows, columns = rng.integers(0, 4, (3000, 4)), rng.integers(0, 40, (3000, 40))
-    mean, low, high = crossed(a, b, rows, columns)
-    known = crossed_interval(a, b)
-    assert abs(mean - known.mean) < 1e-9
-    assert abs(low - known.low) < 0.06 and abs(high - known.high) < 0.06, "were both drawn?"
-    narrow = alone(a, b, columns)
+    seeds, pictures = rng.normal(0, 0.3, (4, 1)), rng.normal(0, 0.3, (1, 40))
+    sheet = 0.1 + seeds + pictures + rng.normal(0, 0.2, (4, 40))
+    mean, low, high = crossed(sheet)
+    known = crossed_interval(sheet, np.zeros_like(sheet))
+    assert abs(mean - known.mean) < 1e-9, "the mean of all cells"
+    assert abs(low - known.low) < 1e-6 and abs(high - known.high) < 1e-6, "see the formulas"
+    narrow = alone(sheet)
     assert abs(narrow[0] - known.mean) < 1e-9
+    error = sheet.mean(0).std(ddof=1) / 40**0.5
+    assert abs(narrow[2] - narrow[1] - 2 * error * stats.t.ppf(0.975, 39)) < 1e-6
     assert narrow[2] - narrow[1] < 0.5 * (high - low), "pictures alone are far too sure"
-    known = paired_interval(a.mean(0), b.mean(0))
-    assert abs(narrow[1] - known.low) < 0.02 and abs(narrow[2] - known.high) < 0.02
-    same = crossed(a + 0.3, a, rows, columns)
-    assert max(abs(value - 0.3) for value in same) < 1e-9, "0.3 dB everywhere is 0.3 dB, surely"
 
 
 try:
-    check(my_crossed, pictures_only)
+    check(my_interval, pictures_only)
     print("Your functions pass.")
 except NotImplementedError:
-    check(solution_crossed, solution_pictures)
+    check(solution_interval, solution_pictures)
     print("Not written yet. (The book's solutions pass.)")
 
 # %% [markdown]
@@ -1080,7 +1116,7 @@ except NotImplementedError:
 #
 # **5.** In the paper's Table I, give each method the rank that it has in each column and add the ranks up. Who wins? Now leave out the LPIPS column. What does this say about "state of the art"?
 #
-# **6.** Twelve methods are compared with one. Each interval is wrong in 5 % of all cases. If they were independent: how likely is at least one wrong? Suppose that the drawn means are normal: by how much would you have to widen all intervals (Bonferroni) to get back to 5 % for all together? Why can the percentiles of three seeds not give you that?
+# **6.** Twelve methods are compared with one. Each interval is wrong in 5 % of all cases. If they were independent: how likely is at least one wrong? By how much would you have to widen all intervals (Bonferroni) to get back to 5 % for all together? Compute the quantile of Student's t with 2 and with 79 degrees of freedom: who pays more?
 
 # %% [markdown]
 # ## Next
@@ -1097,4 +1133,4 @@ except NotImplementedError:
 # - Liu, Zhou and Dong 2023: the paper; Section IV-D, Tables I and II.
 # - Luo et al. 2020: the reference of Section II-A for rendering from depth.
 # - Nagasubramaniam and Younes 2022: BRViT. Ranftl et al. 2021: DPT, whose decoder has the fusion blocks.
-# - Owen 2007: resampling rows and columns.
+# - Owen 2007: resampling rows and columns. Satterthwaite 1946; Searle, Casella and McCulloch 1992: seeds and pictures as random effects.

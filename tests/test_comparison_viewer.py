@@ -28,7 +28,7 @@ def records():
     found = {}
     for arm, gain, seeds in (("low", -1.0, 3), ("same", 0.0, 2), ("high", 0.0, 3), ("new", 0.2, 1)):
         for seed in range(seeds):
-            psnr = 28 + gain + rng.normal(0, 0.3, 20)
+            psnr = 28 + gain + rng.normal(0, 0.05, 20)
             values = {"psnr": psnr, "ssim": psnr / 40, "lpips": 1 - psnr / 40}
             record = {name: value.tolist() for name, value in values.items()}
             record |= {"arm": arm, "seed": seed, "id": list(range(20))}

@@ -95,7 +95,8 @@ def test_the_file_of_numbers_comes_out_again():
     for name, distort in study.distortions(focus).items():
         middle = study.LEVELS[name][2]
         got = lpips(truth, distort(truth, middle))
-        assert got == pytest.approx(result(f"metrics.levels.{name}")[2], abs=1e-3), name
+        close = 2e-3 if name == "jpeg" else 1e-3  # codecs differ by their version
+        assert got == pytest.approx(result(f"metrics.levels.{name}")[2], abs=close), name
 
 
 @pytest.mark.slow

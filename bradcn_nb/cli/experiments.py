@@ -17,6 +17,7 @@ NAMES = {  # name: what is measured under it; each writes one file of data/resul
     "rooms": "maps of one pair, from a depth net that knows rooms only (after maps)",
     "table1": "BRADCN beside the other methods (hours; goes on where it stopped)",
     "table2": "the ablation and its oracles (likewise)",
+    "summaries": "both tables' means and intervals again, from their records",
     "table1-pictures": "what the nets of table1 draw on three pictures, as far as they are trained",
     "motorcycle": "a real photograph with measured depth; also the nets of both tables, if trained",
     "readme-pictures": "the README's two pictures, from the bundled weights",

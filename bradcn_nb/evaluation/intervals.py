@@ -1,9 +1,14 @@
-"""How sure a mean is: 95 % intervals over pictures, and over seeds and pictures."""
+"""How sure a mean is: 95 % intervals over pictures, and over seeds and pictures.
+
+Over pictures alone, by the bootstrap; over both, as crossed random effects: a bootstrap of three or
+five seeds draws too few of them, and is too sure.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 DRAWS, DRAWS_AT_ONCE = 10_000, 500
 
@@ -68,44 +73,55 @@ class Comparison(NamedTuple):
     intervals: dict[str, Interval]
 
 
-def drawn_means(values: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Return means of `values` (..., seeds, pictures) over DRAWS samples of
-    both: (DRAWS, ...).
-
-    Seeds and pictures are drawn independently, with replacement, and alike for
-    all series: the drawn means of a - b are those of a minus those of b.
-    Source: Owen 2007, "The pigeonhole bootstrap".
-    """
-    rng = np.random.default_rng(seed)
-    seeds, pictures = values.shape[-2:]
-    # How often each seed and each picture is drawn; the weighted mean is then
-    # one product.
-    rows = times_drawn(seeds, DRAWS, rng)
-    columns = times_drawn(pictures, DRAWS, rng)
-    sums = np.einsum("ds,...sp,dp->d...", rows, values, columns, optimize=True)
-    return sums / (seeds * pictures)
-
-
-def crossed_interval(a: np.ndarray, b: np.ndarray, seed: int = 0) -> Interval:
-    """Mean of a - b and its 95 % interval, where seeds and pictures are both
-    drawn with replacement.
+def crossed_interval(a: np.ndarray, b: np.ndarray) -> Interval:
+    """Mean of a - b and its 95 % interval, where other seeds *and* other
+    pictures would have given other values.
 
     `a` and `b` are (seeds, pictures), in the same order: the trainings with
     seed s of two arms start from the same weights and see the same order of
-    pictures, and all are judged on the same pictures. An interval over the
-    pictures of one training would forget that another seed gives another net.
-    With few seeds such an interval is somewhat too narrow. Source:
-    `drawn_means`. Raises ValueError unless both have one shape (seeds,
-    pictures) and finite values.
+    pictures, and all are judged on the same pictures. Source: crossed random
+    effects, see `mean_and_error`. Raises ValueError unless both have one shape
+    (seeds, pictures), two pictures or more, and finite values.
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if a.ndim != 2 or a.shape != b.shape or a.size == 0:
+    if a.ndim != 2 or a.shape != b.shape or a.shape[1] < 2:
         raise ValueError(f"not of one shape: {a.shape} and {b.shape}")
-    difference = a - b
-    if not np.isfinite(difference).all():
+    if not np.isfinite(a - b).all():
         raise ValueError("values must be finite; cap infinite PSNR first")
-    low, high = ends(drawn_means(difference, seed))
-    return Interval(float(difference.mean()), float(low), float(high))
+    mean, error, freedom = mean_and_error(a - b)
+    reach = error * stats.t.ppf(0.975, freedom)
+    return Interval(float(mean), float(mean - reach), float(mean + reach))
+
+
+def mean_and_error(sheet: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return the mean of a sheet (..., seeds, pictures), its standard error and
+    the degrees of freedom of that, each (...).
+
+    A value is mean + seed + picture + rest, each drawn at random and apart.
+    How far rows lie apart (`rows`), columns (`columns`) and what is left
+    (`rest`), as mean squares, gives the variance of the mean; Satterthwaite's
+    formula says how well it is known: with few seeds, badly. Source: Searle,
+    Casella and McCulloch 1992, chapter 4; Satterthwaite 1946.
+    """
+    seeds, pictures = sheet.shape[-2:]
+    mean = sheet.mean((-2, -1), keepdims=True)
+    row, column = sheet.mean(-1, keepdims=True), sheet.mean(-2, keepdims=True)
+
+    def mean_square(deviation: np.ndarray, freedom: int) -> np.ndarray:
+        return (deviation**2).sum((-2, -1)) / max(freedom, 1)
+
+    freedoms = (seeds - 1, pictures - 1, (seeds - 1) * (pictures - 1))
+    rows = mean_square(pictures**0.5 * (row - mean), freedoms[0])
+    columns = mean_square(seeds**0.5 * (column - mean), freedoms[1])
+    rest = mean_square(sheet - row - column + mean, freedoms[2])
+    total = rows + columns - rest
+    total = np.where(total > 0, total, np.maximum(rows, columns))
+    parts = zip((rows, columns, rest), freedoms, strict=True)
+    spread = sum(part**2 / freedom for part, freedom in parts if freedom)
+    with np.errstate(invalid="ignore"):  # 0 / 0 where all values are the same
+        known = np.nan_to_num(total**2 / spread, nan=pictures - 1)
+    error = np.sqrt(total / (seeds * pictures))
+    return mean[..., 0, 0], error, np.maximum(known, 1)
 
 
 def comparisons(
@@ -130,19 +146,12 @@ def comparisons(
         seeds = tuple(sorted(set(values.get(a, ())) & set(values.get(b, ()))))
         if len(seeds) > 1:
             shared[a, b] = seeds
-    found: dict[tuple[str, str], Comparison] = {}
-    for seeds in dict.fromkeys(shared.values()):
-        alike = [pair for pair in shared if shared[pair] == seeds]
-        # Every arm's means are drawn once; then a pair costs one subtraction.
-        needed = {arm: n for n, arm in enumerate(dict.fromkeys(arm for p in alike for arm in p))}
-        stack = np.array([[values[arm][seed] for seed in seeds] for arm in needed])
-        stack = stack.swapaxes(1, 2)  # (arms, metrics, seeds, pictures)
-        means, drawn = stack.mean((2, 3)), drawn_means(stack)
-        for a, b in alike:
-            low_high = ends(drawn[:, needed[a]] - drawn[:, needed[b]])
-            middle = means[needed[a]] - means[needed[b]]
-            rows = zip(metrics, middle, *low_high, strict=True)
-            found[a, b] = Comparison(
-                list(seeds), {metric: Interval(*map(float, row)) for metric, *row in rows}
-            )
-    return {pair: found[pair] for pair in shared}
+    compared: dict[tuple[str, str], Comparison] = {}
+    for (a, b), seeds in shared.items():
+        sheets = np.array([np.subtract(values[a][s], values[b][s]) for s in seeds])
+        mean, error, freedom = mean_and_error(sheets.swapaxes(0, 1))  # metric by metric
+        reach = error * stats.t.ppf(0.975, freedom)
+        rows = zip(metrics, mean, mean - reach, mean + reach, strict=True)
+        intervals = {metric: Interval(*map(float, row)) for metric, *row in rows}
+        compared[a, b] = Comparison(list(seeds), intervals)
+    return compared

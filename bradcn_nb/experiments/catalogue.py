@@ -41,6 +41,10 @@ def run(name: str, options: argparse.Namespace) -> Path:
     if name == "maps":
         make_maps(data / "mini-ebb", data / "maps", options.jobs, shown)
         return make_room_maps(data, options.runs / "rooms", shown)
+    if name == "summaries":
+        for table in TABLES.values():
+            path = table.summarise()
+        return path.parent
     if name in TABLES:
         runs = options.runs / name
         return TABLES[name].run(data, runs, options.arms, options.seeds, options.jobs, shown)

@@ -79,6 +79,12 @@ class Table:
             path = write_result(self.name, {**self.summary(kept), "made": provenance(start)})
         return path
 
+    def summarise(self) -> Path:
+        """Make `data/results/NAME.json` again from the records, without training; return it."""
+        path = data_root() / "results" / f"{self.name}.json"
+        made = json.loads(path.read_text("utf-8"))["made"] if path.is_file() else {}
+        return write_result(self.name, {**self.summary(self.kept()), "made": made})
+
     def kept(self) -> dict[str, Any]:
         """Return the records of finished trainings, by "ARM/SEED"; an empty dict if there are
         none."""
