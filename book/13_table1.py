@@ -58,17 +58,10 @@ import torch.nn.functional as F
 from IPython.display import HTML, Image
 from matplotlib import pyplot as plt
 from matplotlib.patches import FancyBboxPatch
-from scipy import stats
 
 from bradcn_nb.data import EBB
 from bradcn_nb.data.bundle import EBB_SEED
-from bradcn_nb.evaluation.intervals import (
-    Interval,
-    comparisons,
-    crossed_interval,
-    mean_and_error,
-    times_drawn,
-)
+from bradcn_nb.evaluation.intervals import Interval, comparisons, crossed_interval
 from bradcn_nb.evaluation.metrics import psnr, val294
 from bradcn_nb.evaluation.predict import shrunk
 from bradcn_nb.experiments.costs.summary import fake
@@ -788,6 +781,10 @@ plt.show()
 # times a quantile of Student's t, with as many *degrees of freedom* as Satterthwaite's formula allows: near 2 when the three seeds are most of the luck, near 79 when the 80 pictures are.
 
 # %%
+from scipy import stats
+
+from bradcn_nb.evaluation.intervals import mean_and_error, times_drawn
+
 show(mean_and_error)
 
 # %% [markdown]
@@ -811,6 +808,7 @@ def crossed(sheets):
     return mean - reach, mean + reach
 
 
+# %%
 print("false alarms, should be 5 %        alike    unlike")
 alarms = {}
 for kind, taste in (("alike", 0.1), ("unlike", 1.0)):

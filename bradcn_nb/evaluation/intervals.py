@@ -94,8 +94,8 @@ def crossed_interval(a: np.ndarray, b: np.ndarray) -> Interval:
 
 
 def mean_and_error(sheet: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return the mean of a sheet (..., seeds, pictures), its standard error and
-    the degrees of freedom of that, each (...).
+    """Return the mean of a sheet (..., seeds, pictures), its standard
+    error and the degrees of freedom of that, each (...).
 
     A value is mean + seed + picture + rest, each drawn at random and apart.
     How far rows lie apart (`rows`), columns (`columns`) and what is left

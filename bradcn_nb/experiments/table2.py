@@ -7,11 +7,10 @@ what ADCN's map *says* help? `full` differs from `shuffled` in nothing but whose
     the test is full - shuffled, PSNR of val294, mean over 5 seeds and 80 pictures,
     and the answer is yes if its 95 % interval (of other seeds and pictures) lies above 0.
 
-It was written down with a bootstrap of both in mind, which turned out too sure with five seeds. The
-answers to it and to the second test are the same by both kinds of interval.
-
 A second test, of a remedy, was fixed when the first seed of `depth`, `full` and `shuffled` was
 known, and before any arm of its own ran: rooms-signed - rooms-shuffled, likewise (`rooms.py`).
+Both were written down with a bootstrap of seeds and pictures in mind, which turned out too sure
+with five seeds; by it, the answers are the same.
 
 All other comparisons describe; they are listed in COMPARISONS and reported whatever comes out.
 """
