@@ -1,14 +1,26 @@
 """PSNR, SSIM, the protocol's resizing and rounding, and the bootstrap interval."""
 
+import cv2
 import numpy as np
 import pytest
+import skimage.data
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from bradcn_nb.errors import BradcnError, SizeError, WeightsError
 from bradcn_nb.evaluation.intervals import mean_interval, paired_interval
 from bradcn_nb.evaluation.lpips import lpips_net
-from bradcn_nb.evaluation.metrics import Protocol, lpips, psnr, ssim, to_uint8, val294
+from bradcn_nb.evaluation.matching import matched
+from bradcn_nb.evaluation.metrics import (
+    Protocol,
+    eight_bit,
+    lpips,
+    psnr,
+    ssim,
+    to_uint8,
+    val294,
+)
+from bradcn_nb.lens.thin_lens import linear_to_srgb, srgb_to_linear
 
 
 def pictures(height=20, width=30):
@@ -156,3 +168,40 @@ def test_interval_covers_as_often_as_it_says():
 def test_interval_refuses(a, b):
     with pytest.raises(ValueError):
         paired_interval(a, b)
+
+
+# --- exposure and place taken out ---
+
+
+@pytest.fixture(scope="module")
+def photograph() -> np.ndarray:
+    return skimage.data.astronaut()[:256, 100:420]
+
+
+def test_a_gain_is_found_and_taken_out(photograph):
+    linear = srgb_to_linear(photograph.astype(np.float32) / 255)
+    darker = eight_bit(linear_to_srgb(linear / 1.5))
+    plain, exposed = Protocol(backbone=None), Protocol(backbone=None, match="exposure")
+    assert plain.measure(photograph, darker)["psnr"] < 20
+    assert exposed.measure(photograph, darker)["psnr"] > 40  # what 8 bits of the darker one keep
+    assert exposed.measure(photograph, photograph)["psnr"] == 100
+
+
+def test_a_scale_and_a_shift_are_found_and_taken_out(photograph):
+    warp = np.float32([[0.994, 0.001, 3.0], [-0.001, 0.994, -2.0]])
+    moved = cv2.warpAffine(photograph, warp, photograph.shape[1::-1], borderMode=cv2.BORDER_REFLECT)
+    inside = (slice(8, -8),) * 2
+    found = matched(photograph, moved, "affine")
+    before, after = (psnr(photograph[inside], x[inside]) for x in (moved, found))
+    assert before < 24 and after > before + 8  # what two resamplings leave
+
+
+def test_a_match_is_named_and_an_impossible_one_refused(photograph):
+    assert Protocol(backbone=None).describe() == {"psnr": "uint8, dB", "ssim": "uniform 7x7"}
+    named = Protocol(backbone=None, match="affine").describe()
+    assert named == {"psnr": "uint8, dB, affine matched", "ssim": "uniform 7x7, affine matched"}
+    with pytest.raises(BradcnError, match="does not look like its truth"):
+        matched(photograph, np.zeros_like(photograph), "affine")
+    assert matched(photograph, np.zeros_like(photograph), "exposure").max() == 0
+    with pytest.raises(BradcnError, match="exposure or affine"):
+        matched(photograph, photograph, "rotation")

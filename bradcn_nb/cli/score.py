@@ -47,6 +47,12 @@ def add(group) -> None:
         help="a variant: shrink both pictures for LPIPS",
     )
     parser.add_argument(
+        "--match",
+        choices=("exposure", "affine"),
+        help="a variant for real pairs, which differ in exposure and place: bring each picture to"
+        " its truth first, by one gain, or by an affine map and a gain",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         metavar="STEM",
@@ -81,7 +87,7 @@ def run_score(options: argparse.Namespace) -> None:
     except WeightsError as error:
         notes.append(f"LPIPS is not measured: {error}")
         backbone = None
-    protocol = Protocol(options.ssim_window, backbone, options.lpips_size)
+    protocol = Protocol(options.ssim_window, backbone, options.lpips_size, options.match)
     cache = ScoreCache(options.cache or cache_folder() / "scores.jsonl")
     folders = [options.pred, options.against] if options.against else [options.pred]
     scored = [

@@ -10,6 +10,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from bradcn_nb.data.files import resize_picture
 from bradcn_nb.errors import BradcnError, SizeError
 from bradcn_nb.evaluation.lpips import lpips_net, to_lpips
+from bradcn_nb.evaluation.matching import matched
 
 PSNR_CAP = 100.0  # dB; identical pictures have +inf, which neither a mean nor JSON can hold
 # The window of SSIM: scikit-image's default, and the one of the paper that introduced SSIM.
@@ -119,6 +120,7 @@ class Protocol:
     window: str = "uniform"  # of SSIM
     backbone: str | None = "alex"  # of LPIPS; None: LPIPS is not measured
     lpips_size: tuple[int, int] | None = None  # (h, w) to which LPIPS shrinks both; None: native
+    match: str | None = None  # of `matching.MATCHES`: brings the prediction to its truth first
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -132,15 +134,18 @@ class Protocol:
         found = {"psnr": "uint8, dB", "ssim": f"{self.window} {side}x{side}"}
         if self.backbone:
             found["lpips"] = f"v0.1 {self.backbone}, {size}"
-        return found
+        matched_first = f", {self.match} matched" if self.match else ""
+        return {metric: words + matched_first for metric, words in found.items()}
 
     def measure(
         self, truth: np.ndarray, picture: np.ndarray, device: str | torch.device = "cpu"
     ) -> dict[str, float]:
         """Metric -> value of two uint8 (H, W, 3) pictures of one size; PSNR is capped at 100 dB.
 
-        Raises as `psnr`, `ssim` and `lpips` do.
+        Raises as `psnr`, `ssim`, `lpips` and `matched` do.
         """
+        if self.match:
+            picture = matched(truth, picture, self.match)
         values = {
             "psnr": min(psnr(truth, picture), PSNR_CAP),
             "ssim": ssim(truth, picture, self.window),

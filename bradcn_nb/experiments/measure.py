@@ -15,6 +15,7 @@ from bradcn_nb.data.bundle import EBB_SIZE
 from bradcn_nb.errors import DataError
 from bradcn_nb.evaluation.intervals import paired_interval
 from bradcn_nb.evaluation.lpips import lpips_net
+from bradcn_nb.evaluation.matching import matched
 from bradcn_nb.evaluation.metrics import eight_bit, psnr
 from bradcn_nb.evaluation.test_set import evaluate
 from bradcn_nb.experiments.record import weights_path
@@ -138,7 +139,8 @@ def real(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
 
     `psnr` at the photographs' own size, `small_*` after both are brought to mini-EBB's 192x128; of
     the net, of the `lens` renderer with the depth net's depth, of the `input` as it is, and of one
-    Gaussian for the whole picture, by its standard deviation in 1/1000 of the width.
+    Gaussian for the whole picture, by its standard deviation in 1/1000 of the width. `exposure_*`:
+    at full size, with one gain for each picture taken out (`matching`).
     """
     if options.ebb is None:
         raise DataError("real: name a folder of EBB! pairs with --ebb")
@@ -159,6 +161,10 @@ def real(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
             f"psnr{name}": psnr(truth, picture) for name, picture in drawn.items()
         } | {
             f"small_psnr{name}": psnr(small_truth, resize_picture(picture, EBB_SIZE))
+            for name, picture in drawn.items()
+        }
+        values[item["id"]] |= {
+            f"exposure_psnr{name}": psnr(truth, matched(truth, picture, "exposure"))
             for name, picture in drawn.items()
         }
     keys = next(iter(values.values()))
