@@ -10,6 +10,7 @@ import torch
 
 from bradcn_nb.errors import DataError
 from bradcn_nb.experiments.record import result, weights_path
+from bradcn_nb.files import data_root
 from bradcn_nb.models import load_depth_net, read_metadata
 from bradcn_nb.models.weights import weights_hash
 
@@ -58,3 +59,11 @@ def test_the_model_beats_its_references_by_what_was_asked(reference, target_db) 
 def test_the_bundled_log_is_that_of_the_bundled_weights() -> None:
     log = gzip.decompress((weights_path().parent / "logs" / "stage2b.csv.gz").read_bytes())
     assert read_metadata(weights_path())["log_sha256"] == hashlib.sha256(log).hexdigest()
+
+
+def test_the_index_names_every_file():
+    folder = data_root() / "results"
+    text = (folder / "index.md").read_text("utf-8")
+    for path in folder.iterdir():
+        named = path.name in text or (path.suffix == ".jpg" and f"{path.stem}.json, .jpg" in text)
+        assert named or path.name == "index.md", f"{path.name} is not in data/results/index.md"
