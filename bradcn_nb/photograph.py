@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from bradcn_nb.data.depth_maps import read_depth_map
+from bradcn_nb.data.depth_maps import fitted, read_depth_map, write_depth_map
+from bradcn_nb.data.depth_models import estimate_depth
 from bradcn_nb.data.photos import MIN_SIDE, check_output, read_photo, write_photo
 from bradcn_nb.errors import BradcnError, PhotoError
 from bradcn_nb.lens.by_depth import NEAREST_M, render_lens
@@ -27,9 +28,13 @@ def render_photo(
     focus: tuple[float, float] | None = None,
     aperture: float = 1.8,
     depth: str | Path | None = None,
+    depth_kind: str = "auto",
+    depth_scale: float | None = None,
+    depth_model: str | Path | None = None,
+    save_depth: str | Path | None = None,
     model: nn.Module | None = None,
     device: torch.device | str = "cpu",
-) -> None:
+) -> tuple[str, ...]:
     """Read a photograph, give it bokeh and write it: same size, profile, EXIF; alpha is blurred,
     too.
 
@@ -37,12 +42,15 @@ def render_photo(
     - `renderer`: "bradcn", the net decides what is sharp; or "lens", blur by depth
     - `focus`: for the lens, (x, y) in pixels of what is sharp; by default `default_focus`
     - `aperture`: for the lens, its f-number
-    - `depth`: for the lens, a depth map (see `read_depth_map`) instead of the depth net's
+    - `depth`, `depth_kind`, `depth_scale`: for the lens, a depth map, as `read_depth_map` reads it
+    - `depth_model`: for the lens, another estimator, see `estimate_depth`
+    - `save_depth`: for the lens, a file for the depth that was used, see `write_depth_map`
     - `model`: a BRADCN; by default the bundled mini one, for "lens" mini's depth net before stage 2
     - `device`: where the nets run
 
-    Raises PhotoError for pictures that cannot be read or written and a focus outside the picture,
-    DataError for a bad depth map, BradcnError for an unknown renderer or an impossible aperture.
+    Returns what had to be assumed of the depth, in words. Raises PhotoError for pictures that
+    cannot be read or written and a focus outside the picture, DataError for a bad depth map,
+    BradcnError for an unknown renderer or estimator, or an impossible aperture.
     All names are checked before work.
     """
     if renderer not in ("bradcn", "lens"):
@@ -57,18 +65,26 @@ def render_photo(
             f"{path}: focus {focus[0]:g},{focus[1]:g} is outside the picture; "
             f"give X below {width} and Y below {height}"
         )
-    metres = None if depth is None else read_depth_map(depth, (height, width))
+    given = None if depth is None else read_depth_map(depth, depth_kind, depth_scale)
     cfg = model.cfg if model else preset("mini").model
     whole = photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
     if renderer == "bradcn":
         drawn = render_bradcn(whole, for_inference(model or load_bradcn()).to(device), cfg)
     else:
-        if metres is None:
+        seen = over_white(whole)
+        if depth_model is not None:
+            given = estimate_depth(depth_model, seen, device)
+        if given is not None:
+            metres = fitted(given, seen, photo.orientation, depth or depth_model)
+        else:
             ready = for_inference(model or load_depth_net()).to(device)
-            metres = depth_of(over_white(whole), ready.depth_net if model else ready, cfg)
+            metres = depth_of(seen, ready.depth_net if model else ready, cfg)
+        if save_depth is not None:
+            write_depth_map(save_depth, metres)
         drawn = render_lens(whole, metres, focus, aperture)
     alpha = None if photo.alpha is None else drawn[..., 3]
     write_photo(out, dataclasses.replace(photo, rgb=drawn[..., :3], alpha=alpha))
+    return given.notes if given else ()
 
 
 def render_bradcn(photo: np.ndarray, model: nn.Module, cfg: ModelConfig) -> np.ndarray:

@@ -8,9 +8,8 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from bradcn_nb.data.depth_maps import read_depth_map
 from bradcn_nb.data.photos import Photo, check_output, read_photo, write_photo
-from bradcn_nb.errors import DataError, PhotoError
+from bradcn_nb.errors import PhotoError
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -224,38 +223,3 @@ def test_bad_outputs(tmp_path, pixels):
     (tmp_path / "b.jpg").mkdir()
     with pytest.raises(PhotoError, match="folder"):
         check_output(tmp_path / "b.jpg")
-
-
-def test_depth_maps(tmp_path):
-    metres = np.linspace(0.5, 9, 24 * 40).reshape(24, 40)
-    np.save(tmp_path / "d.npy", metres)
-    np.testing.assert_allclose(read_depth_map(tmp_path / "d.npy", (24, 40)), metres, rtol=1e-6)
-    millimetres = np.round(metres * 1000).astype(np.uint16)
-    millimetres[5:8, 5:8] = 0  # unknown
-    cv2.imwrite(str(tmp_path / "d.png"), millimetres)
-    depth = read_depth_map(tmp_path / "d.png", (24, 40))
-    known = millimetres > 0
-    np.testing.assert_allclose(depth[known], millimetres[known] / 1000, rtol=1e-6)
-    assert depth[6, 5] in (depth[6, 4], depth[4, 5]) and depth.min() > 0
-
-
-def test_bad_depth_maps(tmp_path):
-    good = np.ones((24, 40), np.float32)
-    for name, value in {"nan": np.nan, "inf": np.inf, "negative": -1}.items():
-        bad = good.copy()
-        bad[3, 4] = value
-        np.save(tmp_path / f"{name}.npy", bad)
-    np.save(tmp_path / "zero.npy", good * 0)
-    np.save(tmp_path / "size.npy", good.T)
-    np.save(tmp_path / "whole.npy", good.astype(np.int32))
-    np.save(tmp_path / "pickle.npy", np.array([{"a": 1}]), allow_pickle=True)
-    (tmp_path / "text.npy").write_text("no array")
-    (tmp_path / "text.png").write_text("no picture")
-    cv2.imwrite(str(tmp_path / "eight.png"), np.ones((24, 40), np.uint8))
-    (tmp_path / "d.exr").write_bytes(b"x")
-    names = sorted(file.name for file in tmp_path.iterdir()) + ["missing.npy"]
-    assert len(names) == 12
-    for name in names:
-        with pytest.raises(DataError) as error:
-            read_depth_map(tmp_path / name, (24, 40))
-        assert name in one_line(error)

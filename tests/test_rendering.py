@@ -180,7 +180,7 @@ def test_render_photo_refuses(tmp_path, photo):
         (PhotoError, "no such file", {"path": tmp_path / "c.png"}),
         (BradcnError, "f-number", {"aperture": 0.0}),
         (BradcnError, "choose", {"renderer": "oil"}),
-        (DataError, "shape", {"renderer": "lens", "depth": tmp_path / "d.npy"}),
+        (DataError, "same aspect", {"renderer": "lens", "depth": tmp_path / "d.npy"}),
     ]:
         with pytest.raises(error, match=word):
             render_photo(**({"path": source, "out": out, "model": StandIn()} | arguments))

@@ -35,7 +35,8 @@ class Photo:
     """A photograph, upright: `rgb` (H,W,3) and `alpha` (H,W) or None, float32 sRGB in [0,1].
 
     `bits` is 8 or 16, the file's depth; `icc` is its RGB colour profile and `exif` its EXIF block
-    with the orientation reset, both as bytes or None, to be written back.
+    with the orientation reset, both as bytes or None, to be written back. `orientation` is the EXIF
+    number by which the file's pixels were turned.
     """
 
     rgb: np.ndarray
@@ -43,6 +44,7 @@ class Photo:
     bits: int = 8
     icc: bytes | None = None
     exif: bytes | None = None
+    orientation: int = 1
 
 
 def read_photo(path: str | Path) -> Photo:
@@ -66,7 +68,7 @@ def read_photo(path: str | Path) -> Photo:
                 if pixels is None:
                     pixels = _pixels(path, im)
                 icc = im.info.get("icc_profile")
-                pixels = _upright(pixels.reshape(*pixels.shape[:2], -1), orientation)
+                pixels = upright(pixels.reshape(*pixels.shape[:2], -1), orientation)
                 kept = _kept_exif(exif, *pixels.shape[:2])
     except UnidentifiedImageError:
         # Pillow does not know every 16-bit colour TIFF; OpenCV does.
@@ -96,7 +98,8 @@ def read_photo(path: str | Path) -> Photo:
     colours = values[..., :3] if values.shape[2] >= 3 else np.repeat(values[..., :1], 3, axis=2)
     if not icc or icc[16:20] != b"RGB ":
         icc = None  # a grey or CMYK profile fits no RGB file
-    return Photo(np.ascontiguousarray(colours), alpha, bits, icc, kept)
+    turned = exif.get(ORIENTATION, 1)
+    return Photo(np.ascontiguousarray(colours), alpha, bits, icc, kept, turned)
 
 
 def check_output(path: str | Path, source: str | Path | None = None) -> Path:
@@ -226,10 +229,10 @@ def _pixels(path: Path, im: Image.Image) -> np.ndarray:
     return np.asarray(im.convert("RGBA" if clear else "RGB"))
 
 
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Undo the EXIF orientation, 1 to 8 (EXIF 2.32, tag 0x0112)."""
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Undo the EXIF orientation, 1 to 8 (EXIF 2.32, tag 0x0112), of (H,W) or (H,W,C)."""
     if orientation in (5, 6, 7, 8):
-        pixels = pixels.transpose(1, 0, 2)
+        pixels = pixels.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     if orientation in (3, 4, 7, 8):

@@ -1,0 +1,51 @@
+"""Depth by any estimator of the Hugging Face hub: Depth Anything, DPT, ZoeDepth and their like."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from bradcn_nb.data.depth_maps import DepthMap, of_relative_disparity
+from bradcn_nb.errors import BradcnError
+
+METRIC = (
+    "zoedepth",
+    "depth_pro",
+)  # kinds of model whose output is metres, whatever they are taught
+
+
+def estimate_depth(
+    name: str | Path, photo: np.ndarray, device: torch.device | str = "cpu"
+) -> DepthMap:
+    """Return the depth that a model of `transformers` sees in a photograph.
+
+    - `name`: of a depth estimator on the hub, or a folder that `save_pretrained` wrote
+    - `photo`: (H, W, 3) sRGB in [0, 1]
+
+    Metric models give metres. All others give relative inverse depth: its nearest is taken to be at
+    1 m, its farthest at 10 m. Raises BradcnError where `transformers` is not installed, or has no
+    such model.
+    """
+    try:
+        from transformers import pipeline
+    except ImportError:
+        raise BradcnError("--depth-model needs transformers: pip install transformers") from None
+    try:
+        estimator = pipeline("depth-estimation", model=str(name), device=device)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise BradcnError(
+            f"{name}: no depth estimator that transformers reads ({reason})"
+        ) from None
+    picture = Image.fromarray(np.rint(np.clip(photo, 0, 1) * 255).astype(np.uint8))
+    values = estimator(picture)["predicted_depth"].squeeze().float().cpu().numpy()
+    config = estimator.model.config
+    if getattr(config, "depth_estimation_type", "") == "metric" or config.model_type in METRIC:
+        if not (values > 0).any():
+            raise BradcnError(f"{name}: sees no depth in this photograph")
+        return DepthMap(np.maximum(values, values[values > 0].min()))
+    low, high = float(values.min()), float(values.max())
+    if not high > low:
+        raise BradcnError(f"{name}: sees the same depth everywhere in this photograph")
+    return DepthMap(of_relative_disparity((values - low) / (high - low)).astype(np.float32))
