@@ -596,9 +596,8 @@ plt.show()
 
 # %%
 for stage in preset("paper").stages:
-    print(
-        f"{stage.name:8} trains {stage.net:7} on {stage.data:7} frozen: {', '.join(stage.frozen) or 'nothing'}"
-    )
+    frozen = ", ".join(stage.frozen) or "nothing"
+    print(f"{stage.name:8} trains {stage.net:7} on {stage.data:7} frozen: {frozen}")
 
 # %% [markdown]
 # There is a catch, and the paper does not mention it. The ADCN stays frozen, but the depth net moves on. De was

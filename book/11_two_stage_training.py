@@ -162,9 +162,8 @@ style = "style='padding:0.1em 0.4em;white-space:nowrap'"
 lines = ["".join(f"<td {style}>{cell}</td>" for cell in cells) for cells in table]
 header = "".join(f"<th {style}>{name}</th>" for name in head)
 body = "".join(f"<tr>{line}</tr>" for line in lines)
-HTML(
-    f"<div style='overflow-x:auto'><table style='width:auto;font-size:0.8em'><tr>{header}</tr>{body}</table></div>"
-)
+table = f"<table style='width:auto;font-size:0.8em'><tr>{header}</tr>{body}</table>"
+HTML(f"<div style='overflow-x:auto'>{table}</div>")
 
 # %% [markdown]
 # Read it row by row.
@@ -641,9 +640,8 @@ plt.show()
 # %%
 for name, rows in checks.items():
     unit = {"stage0": "1/m", "stage1": "m"}.get(name, "dB")
-    print(
-        f"{name:8} check after its first epoch {rows[0]:6.3g} {unit}, after its last {rows[-1]:6.3g} {unit}"
-    )
+    first, last = (f"{rows[at]:6.3g} {unit}" for at in (0, -1))
+    print(f"{name:8} check after its first epoch {first}, after its last {last}")
 gain = checks["stage2b"][-1] - checks["stage2a"][-1]
 print(f"\nstage 2b changed the check by {gain:+.2f} dB; the input itself has {input_score:.3g} dB")
 

@@ -112,6 +112,19 @@ def test_a_chapter_fits_a_phone(browser, site: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", CHAPTERS)
+def test_no_visible_code_is_cut_off_at_1280_pixels(browser, site: str, path: str) -> None:
+    with Visit(browser, site, path, viewport={"width": 1280, "height": 900}) as visit:
+        cut = visit.page.evaluate(
+            """() => [...document.querySelectorAll(".cell_input pre")].filter(box =>
+                box.clientWidth > 0 && !box.closest("details:not([open])") &&
+                box.scrollWidth > box.clientWidth + 1).map(box => box.innerText.slice(0, 80))"""
+        )
+        assert cut == []
+        width = "document.querySelector('article p').getBoundingClientRect().width"
+        assert visit.page.evaluate(width) >= 800
+
+
+@pytest.mark.parametrize("path", CHAPTERS)
 def test_interactive_output_can_be_reached_by_keyboard(browser, site: str, path: str) -> None:
     """Whatever a cell's output offers for the pointer has a control that takes the focus."""
     with Visit(browser, site, path) as visit:
