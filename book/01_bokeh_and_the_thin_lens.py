@@ -38,14 +38,14 @@
 # %% [markdown]
 # ## Setup
 
-# %% tags=["hide-input", "setup"]
+# %% tags=["hide-input", "setup"] mystnb={"code_prompt_show": "Show the set-up", "code_prompt_hide": "Hide the set-up"}
 # On Colab this fetches the book's package; elsewhere it is there already.
 from importlib.util import find_spec
 
 if find_spec("bradcn_nb") is None:
     raise ModuleNotFoundError("no bradcn_nb: the page On Colab says how")
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the imports", "code_prompt_hide": "Hide the imports"}
 from dataclasses import replace
 
 import cv2
@@ -141,7 +141,7 @@ assert np.isclose(image_distance(100, f=50), 100)  # at 2 f: the same distance o
 # meets at $v$, before or behind the sensor. On the sensor it is not a point but a small disc.
 
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"}
 def draw_cone(axis, z, zf, f, aperture, title):
     """One point at depth z, seen from the side by a lens that is focused at zf."""
     v, vf = image_distance(z, f), image_distance(zf, f)
@@ -364,7 +364,7 @@ def photograph_of_a_point(camera, depth_m=20.0, focus_m=1.0, size=161, samples=3
 
 light = {n: photograph_of_a_point(Camera(f_number=n)) for n in (1.8, 2.8, 4.0)}
 
-# %% mystnb={"image": {"alt": "Three evenly lit discs, smaller with larger f-number. Beside them their brightness along the middle row: flat tops with steep sides, each as wide as the formula says."}}
+# %% mystnb={"image": {"alt": "Three evenly lit discs, smaller with larger f-number. Beside them their brightness along the middle row: flat tops with steep sides, each as wide as the formula says."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 size = 161
 figure, axes = plt.subplots(1, 4, figsize=(7.5, 2.2), width_ratios=(1, 1, 1, 1.7))
 for axis, (n, disc), colour in zip(axes, light.items(), COLOURS, strict=False):
@@ -643,7 +643,7 @@ def depth_of_field(focus_m, camera, limit):
 # The next cell is the solution. Try first.
 
 
-# %% tags=["hide-input", "solution"]
+# %% tags=["hide-input", "solution"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 def depth_of_field_solution(focus_m, camera, limit):
     """(nearest, farthest) depth in metres whose disc is at most `limit` image heights wide."""
     # diameter = 2 R |1/z - 1/zf| <= limit: an interval in disparity, as wide on both sides.

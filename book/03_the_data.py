@@ -38,14 +38,14 @@
 # %% [markdown]
 # ## Setup
 
-# %% tags=["hide-input", "setup"]
+# %% tags=["hide-input", "setup"] mystnb={"code_prompt_show": "Show the set-up", "code_prompt_hide": "Hide the set-up"}
 # On Colab this fetches the book's package; elsewhere it is there already.
 from importlib.util import find_spec
 
 if find_spec("bradcn_nb") is None:
     raise ModuleNotFoundError("no bradcn_nb: the page On Colab says how")
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the imports", "code_prompt_hide": "Hide the imports"}
 import json
 from dataclasses import replace
 
@@ -230,7 +230,7 @@ levels = np.array([1, 2, 4, 8, 16, 32])
 brighter = 20 * np.log10(255 / levels)  # an error that is the same everywhere
 assert np.isclose(brighter[2], decibels(np.full((20, 20), 4.0)))
 
-# %% mystnb={"image": {"alt": "Two plots of the highest PSNR that a perfect net could reach. Left against a shift of the truth in per cent of the height: it falls from about 48 to about 26 decibel. Right against a difference in brightness in grey levels: it falls from 48 to 18 decibel. A dashed line marks 24.8 decibel, the best of Table I."}}
+# %% mystnb={"image": {"alt": "Two plots of the highest PSNR that a perfect net could reach. Left against a shift of the truth in per cent of the height: it falls from about 48 to about 26 decibel. Right against a difference in brightness in grey levels: it falls from 48 to 18 decibel. A dashed line marks 24.8 decibel, the best of Table I."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 figure, axes = plt.subplots(1, 2, figsize=(7.5, 2.9), sharey=True)
 axes[0].plot(per_cent, shifted, "o-")
 axes[0].set(xlabel="shift, % of the height", ylabel="best PSNR, dB", xscale="log")
@@ -314,14 +314,14 @@ assert np.median(np.abs(as_it_is)) < 0.1 and np.median(wrong) < 0.2
 # arrow keys go to the next pair. It works without a kernel.
 
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code of this element", "code_prompt_hide": "Hide the code of this element"}
 blink = []
 for index in (110, 97, 174, 108, 30, 14):
     item = train.read(index)
     d = np.abs(item["image"].astype(float) - item["bokeh"]).mean()
     blink.append({"id": item["id"], "original": data_uri(item["image"]), "bokeh": data_uri(item["bokeh"]), "mean": f"{d:.0f}"})  # fmt: skip
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code of this element", "code_prompt_hide": "Hide the code of this element"}
 PAGE = """<div class="interactive" id="blink-viewer"><style>
 #blink-viewer {background:var(--pst-color-background, transparent); padding:.5em; max-width:640px}
 #blink-viewer .view {position:relative; cursor:pointer} #blink-viewer .view:focus-visible {outline:3px solid #d55e00; outline-offset:2px}
@@ -465,7 +465,7 @@ assert np.isclose(millimetres / 1000, item["depth"][0, row, column].item(), atol
 #
 # Turn the depth with the slider and watch the bits. Try 8191 and 8192.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code of this element", "code_prompt_hide": "Hide the code of this element"}
 BITS = """<div class="interactive" id="bit-slider"><style>
 #bit-slider {background:var(--pst-color-background, transparent); padding:.5em; max-width:640px}
 #bit-slider label {display:block} #bit-slider input {width:100%} #bit-slider table {border-collapse:collapse; margin:.5em 0; font-family:monospace; font-size:.9em}
@@ -563,7 +563,7 @@ for index in range(0, len(every_frame), 2):
     sensor = frame["id"].partition("/")[0]
     seen[sensor] += np.histogram(frame["depth"][frame["mask"]], bins)[0]
 
-# %% mystnb={"image": {"alt": "Four step histograms of depth, one for each sensor folder of mini-SUN. They lie nearly on top of each other, with a peak between 2 and 3 metres and a tail to 8 metres."}}
+# %% mystnb={"image": {"alt": "Four step histograms of depth, one for each sensor folder of mini-SUN. They lie nearly on top of each other, with a peak between 2 and 3 metres and a tail to 8 metres."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 figure, axis = plt.subplots(figsize=(7.5, 2.8))
 for (sensor, histogram), colour in zip(seen.items(), COLOURS, strict=False):
     axis.stairs(100 * histogram / histogram.sum(), bins, label=sensor, color=colour, linewidth=1.5)
@@ -584,7 +584,7 @@ plt.show()
 # $x = (u - c_x)\,z/f$ beside the axis. So every frame can be seen from above, here a slice of it. `SUNRGBD.intrinsics` reads $f$ and
 # $c_x$ from a real frame and scales them with the picture. Mini-SUN has one camera, whose numbers we know.
 
-# %% mystnb={"image": {"alt": "Left a generated room in colour. Right the same room from above: a slice of it at the height of the camera, drawn from the depth map; the walls form straight lines that meet in a corner."}}
+# %% mystnb={"image": {"alt": "Left a generated room in colour. Right the same room from above: a slice of it at the height of the camera, drawn from the depth map; the walls form straight lines that meet in a corner."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 image, depth = filled[11]["image"], filled[11]["depth"][0].numpy()
 height, width = depth.shape
 f = 6.1 / 5.57 * height  # focal length over sensor height, in pixels
@@ -792,7 +792,7 @@ def read_bits(raw: np.ndarray, clip_m: float):
     # Your code here.
 
 
-# %% tags=["hide-input", "solution"]
+# %% tags=["hide-input", "solution"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 def solution(raw: np.ndarray, clip_m: float):
     """A solution; open it after you have tried."""
     if raw.dtype != np.uint16:

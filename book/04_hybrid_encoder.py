@@ -40,14 +40,14 @@
 # %% [markdown]
 # ## Setup
 
-# %% tags=["hide-input", "setup"]
+# %% tags=["hide-input", "setup"] mystnb={"code_prompt_show": "Show the set-up", "code_prompt_hide": "Hide the set-up"}
 # On Colab this fetches the book's package; elsewhere it is there already.
 from importlib.util import find_spec
 
 if find_spec("bradcn_nb") is None:
     raise ModuleNotFoundError("no bradcn_nb: the page On Colab says how")
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the imports", "code_prompt_hide": "Hide the imports"}
 import base64
 import copy
 import json
@@ -192,7 +192,7 @@ for size, kernel_size, stride in ((96, 7, 2), (48, 3, 2), (48, 3, 1), (48, 1, 2)
     print(f"size {size}, kernel {kernel_size}, stride {stride}: {before} before, {after} after")
 
 
-# %% mystnb={"image": {"alt": "Two diagrams of the same row of twelve pixels, with windows of seven pixels and stride two above it. With same padding the dot in the middle of each window lies on an odd pixel, with symmetric padding one pixel further left, on an even pixel; two and three zeros flank the first row, three and two the second."}}
+# %% mystnb={"image": {"alt": "Two diagrams of the same row of twelve pixels, with windows of seven pixels and stride two above it. With same padding the dot in the middle of each window lies on an odd pixel, with symmetric padding one pixel further left, on an even pixel; two and three zeros flank the first row, three and two the second."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 def windows(axis, before: int, after: int, title: str) -> None:
     """Draw a row of 12 pixels, the zeros around it, and the windows of a 7-wide kernel, stride 2."""
     for x in range(-before, 12 + after):
@@ -392,7 +392,7 @@ print("map", tuple(coarse.shape), "-> tokens", tuple(x.shape))
 # We ask the trained depth net what it has learned: how alike are the embedding of one place, in orange, and
 # those of all others?
 
-# %% mystnb={"image": {"alt": "Four maps of 8 by 12 places. Each shows the similarity of one marked place's position embedding to all others: highest at the place itself, lower elsewhere, with patches of high and low."}}
+# %% mystnb={"image": {"alt": "Four maps of 8 by 12 places. Each shows the similarity of one marked place's position embedding to all others: highest at the place itself, lower elsewhere, with patches of high and low."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 places = encoder.pos_embed[0, 1:]  # (h*w, D), without the class token's
 apart = F.normalize(places - places.mean(0), dim=1)  # what they share says nothing about place
 similarity = (apart @ apart.T).unflatten(1, mini.pos_grid)  # (h*w, h, w)
@@ -439,7 +439,7 @@ for size in ((8, 12), (12, 18), (4, 6), (5, 20)):
 # Today's timm stretches otherwise: **bicubic**, and smoothed first when the grid shrinks. The curves differ
 # most where the stored values jump. Here is one number of the embedding along one row.
 
-# %% mystnb={"image": {"alt": "One number of the position embedding along a row of twelve stored places, as black dots. A stretched version with 36 places is drawn twice: the bilinear one runs straight from dot to dot, the bicubic one bends and overshoots at the peaks."}}
+# %% mystnb={"image": {"alt": "One number of the position embedding along a row of twelve stored places, as black dots. A stretched version with 36 places is drawn twice: the bilinear one runs straight from dot to dot, the bicubic one bends and overshoots at the peaks."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 rows = places.T.unflatten(1, mini.pos_grid)[:, 4]  # (D, 12): all numbers along the fifth row
 channel = int(rows.diff(n=2).abs().sum(-1).argmax())  # the most jagged one
 stored = rows[channel]
@@ -757,7 +757,7 @@ for name, picture, seen, e in (
     )
 size = {"blocks": mini.vit_depth, "heads": mini.vit_heads, "rows": 8, "columns": 12}
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code of this element", "code_prompt_hide": "Hide the code of this element"}
 PAGE = """<div class="interactive" id="look"><style>
 #look {padding:.5em; max-width:760px}
 #look .board {display:flex; flex-wrap:wrap; gap:14px; align-items:flex-start}
@@ -783,7 +783,7 @@ PAGE = """<div class="interactive" id="look"><style>
  token. On the small maps, the arrow keys choose block and head.</small></div>
 <script>SCRIPT</script></div>"""
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code of this element", "code_prompt_hide": "Hide the code of this element"}
 SCRIPT = """(() => {
 const {views, blocks, heads, rows, columns} = DATA, T = 1 + rows * columns;
 for (const v of views) v.table = Uint8Array.from(atob(v.looks), c => c.charCodeAt(0));
@@ -824,7 +824,7 @@ function draw() {
 }
 """
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code of this element", "code_prompt_hide": "Hide the code of this element"}
 SCRIPT += """
 const limit = (x, n) => Math.min(Math.max(x, 0), n - 1);
 const arrows = {ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1]};
@@ -864,7 +864,7 @@ HTML(PAGE.replace("SCRIPT", SCRIPT).replace("DATA", json.dumps({"views": views} 
 # $\exp(-\sum_i p_i \ln p_i)$ counts them. It is 1 when one patch gets all, and 96 when all get alike. The
 # picture above opened with the head where it is smallest.
 
-# %% mystnb={"image": {"alt": "Two scatter plots, for the depth net and the Render Net. For each of the four blocks four dots, one a head, show among how many patches the look is spread, on a scale from 0 to 96 with a dashed line at 96."}}
+# %% mystnb={"image": {"alt": "Two scatter plots, for the depth net and the Render Net. For each of the four blocks four dots, one a head, show among how many patches the look is spread, on a scale from 0 to 96 with a dashed line at 96."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 with plt.rc_context(STYLE):
     figure, axes = plt.subplots(1, 2, figsize=(7.5, 2.6), sharey=True)
     for axis, name, seen, e in (
@@ -1051,7 +1051,7 @@ def attention_distance(look: Tensor, size: tuple[int, int]) -> Tensor:
     raise NotImplementedError  # your code in place of this line
 
 
-# %% tags=["hide-input", "solution"]
+# %% tags=["hide-input", "solution"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 def solution(look: Tensor, size: tuple[int, int]) -> Tensor:
     """A solution; open it after you have tried."""
     rows, columns = torch.meshgrid(*(torch.arange(n) for n in size), indexing="ij")

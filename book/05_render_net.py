@@ -38,14 +38,14 @@
 # %% [markdown]
 # ## Setup
 
-# %% tags=["hide-input", "setup"]
+# %% tags=["hide-input", "setup"] mystnb={"code_prompt_show": "Show the set-up", "code_prompt_hide": "Hide the set-up"}
 # On Colab this fetches the book's package; elsewhere it is there already.
 from importlib.util import find_spec
 
 if find_spec("bradcn_nb") is None:
     raise ModuleNotFoundError("no bradcn_nb: the page On Colab says how")
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the imports", "code_prompt_hide": "Hide the imports"}
 import html
 import json
 from dataclasses import replace
@@ -154,7 +154,7 @@ def census(cfg) -> dict[str, dict]:
 
 sizes = {"mini": census(mini), "paper": census(paper)}
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code", "code_prompt_hide": "Hide the code"}
 SAYS = {  # column, row, label, the paper's words (Section III-A), our words
     "image": (0, 0, "Picture", "the input images", "Values in [0, 1]."),
     "stem": (0, 1, "Stem", "we use a ResNet-50 as the backbone to extract features from the input images", "One 7x7 convolution with stride 2. The paper's size adds a max-pool, the mini net does not."),
@@ -180,7 +180,7 @@ PATHS += ["stage2 reassemble2 fusion2", "vit1 reassemble3 fusion3", "vit2 reasse
 PATHS += ["fusion4 fusion3 fusion2 fusion1 head bokeh", "image bokeh"]
 
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code", "code_prompt_hide": "Hide the code"}
 def diagram() -> str:
     """The net as SVG: one group per block, reachable with the keyboard, and the lines between."""
     wide, high, across, down = 168, 34, 236, 52
@@ -217,7 +217,7 @@ def diagram() -> str:
     )  # fmt: skip
 
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code of this element", "code_prompt_hide": "Hide the code of this element"}
 PAGE = """<div class="interactive" id="rn"><style>
 #rn {background:var(--pst-color-background, transparent); padding:.5em}
 #rn .scroll {overflow-x:auto} #rn svg {width:100%; min-width:560px; max-width:680px; display:block}
@@ -716,7 +716,7 @@ nets = {"coarse": coarse, "fine": fine, "mini": mini}
 losses = {name: overfit(cfg, x, y) for name, cfg in nets.items()}
 copy = F.l1_loss(x, y).item()
 
-# %% mystnb={"image": {"alt": "Three loss curves over 40 steps on a logarithmic scale with a dashed line for copying the input. The coarse and the fine net without skip fall but stay above the line, the fine one lower; the mini net starts below the line and falls slowly."}}
+# %% mystnb={"image": {"alt": "Three loss curves over 40 steps on a logarithmic scale with a dashed line for copying the input. The coarse and the fine net without skip fall but stay above the line, the fine one lower; the mini net starts below the line and falls slowly."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 with plt.rc_context(STYLE):
     figure, axis = plt.subplots(figsize=(7.5, 3.4))
     for (name, values), colour in zip(losses.items(), COLOURS, strict=False):
@@ -776,7 +776,7 @@ def plan(height: int, width: int, strides: tuple[int, int, int, int]):
     # Your code here: three facts of "Shape arithmetic" are enough.
 
 
-# %% tags=["hide-input", "solution"]
+# %% tags=["hide-input", "solution"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 def solution(height: int, width: int, strides: tuple[int, int, int, int]):
     """A solution; open it after you have tried."""
     if height < 1 or width < 1 or height % strides[-1] or width % strides[-1]:

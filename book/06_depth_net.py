@@ -40,14 +40,14 @@
 # %% [markdown]
 # ## Setup
 
-# %% tags=["hide-input", "setup"]
+# %% tags=["hide-input", "setup"] mystnb={"code_prompt_show": "Show the set-up", "code_prompt_hide": "Hide the set-up"}
 # On Colab this fetches the book's package; elsewhere it is there already.
 from importlib.util import find_spec
 
 if find_spec("bradcn_nb") is None:
     raise ModuleNotFoundError("no bradcn_nb: the page On Colab says how")
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the imports", "code_prompt_hide": "Hide the imports"}
 import base64
 import json
 import tempfile
@@ -103,7 +103,7 @@ mini, paper = preset("mini").model, preset("paper").model
 # A camera keeps directions and throws distances away. A thing of twice the size at twice the distance fills
 # the same pixels. A photograph of a doll's house and one of a house can be the same photograph.
 
-# %% mystnb={"image": {"alt": "A camera on the left with two lines of sight that open to the right. Between them stand a small tree at 2 metres and a tree of twice the height at 4 metres; both touch both lines."}}
+# %% mystnb={"image": {"alt": "A camera on the left with two lines of sight that open to the right. Between them stand a small tree at 2 metres and a tree of twice the height at 4 metres; both touch both lines."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 with plt.rc_context(STYLE):
     figure, axis = plt.subplots(figsize=(7.5, 2.2))
     for slope in (-0.18, 0.32):
@@ -216,7 +216,7 @@ for z in (0.5, 1, 2, 4, 6):
     far = metres_of(x - 50) - z
     print(f"{z:3} m is x = {x:5.0f}; 50 less in x puts it {100 * far:4.1f} cm farther away")
 
-# %% mystnb={"image": {"alt": "Two plots over the head's output x from 0 to 6000. Left, inverse depth is a straight line from 0.14 to nearly 2 per metre. Right, depth falls from 7.26 metres at x = 0, steeply at first, then ever flatter, to about half a metre; a dashed line marks 7.26 metres."}}
+# %% mystnb={"image": {"alt": "Two plots over the head's output x from 0 to 6000. Left, inverse depth is a straight line from 0.14 to nearly 2 per metre. Right, depth falls from 7.26 metres at x = 0, steeply at first, then ever flatter, to about half a metre; a dashed line marks 7.26 metres."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 x = torch.linspace(0, 6000, 601)
 with plt.rc_context(STYLE):
     figure, axes = plt.subplots(1, 2, figsize=(7.5, 2.6))
@@ -315,7 +315,7 @@ views = [
     for k, i in enumerate(chosen, start=1)
 ]
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code of this element", "code_prompt_hide": "Hide the code of this element"}
 PAGE = """<div class="interactive" id="probe"><style>
 #probe {padding:.5em; max-width:620px}
 #probe .bar button {font:inherit; padding:.3em .8em; margin:0 .4em .5em 0; border:1px solid; border-radius:6px; background:none; color:inherit; cursor:pointer}
@@ -341,7 +341,7 @@ PAGE = """<div class="interactive" id="probe"><style>
 <div id="probe-help"><small>Arrow keys move the probe by one pixel, with Shift by eight. Blue: predicted. Orange: measured.</small></div>
 <script>SCRIPT</script></div>"""
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code of this element", "code_prompt_hide": "Hide the code of this element"}
 SCRIPT = """(() => {
 const views = DATA, W = 96, H = 64, root = document.getElementById('probe'), $ = s => root.querySelector(s);
 const decode = s => new Int16Array(Uint8Array.from(atob(s), c => c.charCodeAt(0)).buffer);
@@ -371,7 +371,7 @@ function line(values, colour) {
 }
 """
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code of this element", "code_prompt_hide": "Hide the code of this element"}
 SCRIPT += """
 function drawProbe() {
   const v = views[room], i = y * W + x, p = v.predicted[i] / 1000, m = v.measured[i] / 1000, row = a => a.subarray(y * W, y * W + W);
@@ -525,7 +525,7 @@ grid(
 # Now all rooms: predicted against measured, once in metres, once in 1/m. A perfect net would stay on the
 # line. The net was trained on the right-hand plot: stage 0 compares inverse depths.
 
-# %% mystnb={"image": {"alt": "Two density plots of predicted against measured values with a dashed diagonal. In metres the cloud widens with distance and ends at a ceiling just above 7 metres; in inverse metres most pixels crowd in the lower left, and nothing lies below 0.14."}}
+# %% mystnb={"image": {"alt": "Two density plots of predicted against measured values with a dashed diagonal. In metres the cloud widens with distance and ends at a ceiling just above 7 metres; in inverse metres most pixels crowd in the lower left, and nothing lies below 0.14."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 z, guess = truth[mask][::5], predicted[mask][::5]  # every fifth pixel is enough to draw
 with plt.rc_context(STYLE):
     figure, axes = plt.subplots(1, 2, figsize=(7.0, 3.3))
@@ -795,7 +795,7 @@ def median_scaled(predicted: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     raise NotImplementedError  # your code in place of this line
 
 
-# %% tags=["hide-input", "solution"]
+# %% tags=["hide-input", "solution"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 def solution(predicted: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     """A solution; open it after you have tried."""
     factors = [

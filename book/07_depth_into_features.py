@@ -39,14 +39,14 @@
 # %% [markdown]
 # ## Setup
 
-# %% tags=["hide-input", "setup"]
+# %% tags=["hide-input", "setup"] mystnb={"code_prompt_show": "Show the set-up", "code_prompt_hide": "Hide the set-up"}
 # On Colab this fetches the book's package; elsewhere it is there already.
 from importlib.util import find_spec
 
 if find_spec("bradcn_nb") is None:
     raise ModuleNotFoundError("no bradcn_nb: the page On Colab says how")
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the imports", "code_prompt_hide": "Hide the imports"}
 import copy
 import json
 
@@ -270,7 +270,7 @@ print("flat depth: one value inside, other values along the border")
 # numbers. A matrix turns the list into C numbers, the new map's channels at this place. Below, for the coarsest
 # scale of mini, s = 16.
 
-# %% mystnb={"image": {"alt": "Three panels. Left, the adapted depth as a colour picture with a grid of 16 pixel squares, one of them outlined. Middle, that square enlarged. Right, a bar chart of the 32 numbers that the matrix makes of it."}}
+# %% mystnb={"image": {"alt": "Three panels. Left, the adapted depth as a colour picture with a grid of 16 pixel squares, one of them outlined. Middle, that square enlarged. Right, a bar chart of the 32 numbers that the matrix makes of it."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 s, row, column = mini.strides[3], 1, 3
 square = adapted[0, :, row * s : (row + 1) * s, column * s : (column + 1) * s]  # (3, 16, 16)
 conv = model.depth_branch.reassemble.patches[3]
@@ -396,7 +396,7 @@ rows = {
     "of it, from place to place": loudness(varying),
 }
 
-# %% mystnb={"image": {"alt": "Bar chart with four groups, one for each map from fine to coarse, and three bars in each: the root mean square of the encoder's map, of what the depth branch adds, and of the part of it that differs from place to place."}}
+# %% mystnb={"image": {"alt": "Bar chart with four groups, one for each map from fine to coarse, and three bars in each: the root mean square of the encoder's map, of what the depth branch adds, and of the part of it that differs from place to place."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 figure, axis = plt.subplots(figsize=(7.5, 2.8))
 for k, (name, values) in enumerate(rows.items()):
     axis.bar(np.arange(4) + 0.27 * (k - 1), values, width=0.25, color=COLOURS[k], label=name)
@@ -549,7 +549,7 @@ print("PSNR minus that with its own depth, dB (95 % interval over pictures)")
 for name, effect in effects.items():
     print(f"  {name:10}{effect.mean:+6.1f}  ({effect.low:+.1f} to {effect.high:+.1f})")
 
-# %% mystnb={"image": {"alt": "Dot plot with a horizontal interval for each of the six exchanged depths: removed, flat, mirrored, another's, stage 0, true. The axis is the change of PSNR in decibel against the net's own depth, which is a dashed line at zero."}}
+# %% mystnb={"image": {"alt": "Dot plot with a horizontal interval for each of the six exchanged depths: removed, flat, mirrored, another's, stage 0, true. The axis is the change of PSNR in decibel against the net's own depth, which is a dashed line at zero."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 figure, axis = plt.subplots(figsize=(7.5, 2.8))
 for k, effect in enumerate(effects.values()):
     axis.plot((effect.low, effect.high), (k, k), color=COLOURS[k], linewidth=3, alpha=0.5)
@@ -580,7 +580,7 @@ plt.show()
 # kernel.
 
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code of this element", "code_prompt_hide": "Hide the code of this element"}
 def coloured(values: torch.Tensor, top: float) -> np.ndarray:
     """A map (H, W) from 0 to `top` in the book's colours."""
     return plt.get_cmap("viridis")(values.numpy() / top)[..., :3]
@@ -605,7 +605,7 @@ for scene, i in SHOWN.items():
             f"{decibels[name][i] - decibels['own'][i]:+.1f} dB against its own depth",
         }
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code of this element", "code_prompt_hide": "Hide the code of this element"}
 PAGE = """<div class="interactive" id="eq1"><style>
 #eq1 {background:var(--pst-color-background, transparent); padding:.5em; max-width:760px}
 #eq1 fieldset {border:0; padding:0; margin:0 0 .5em} #eq1 legend {font-weight:bold; padding:0; font-size:1em}
@@ -699,7 +699,7 @@ def fold(adapt: torch.nn.Conv2d, patch: torch.nn.Conv2d):
     # Your code here.
 
 
-# %% tags=["hide-input", "solution"]
+# %% tags=["hide-input", "solution"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 def solution(adapt: torch.nn.Conv2d, patch: torch.nn.Conv2d):
     """A solution; open it after you have tried."""
     # Weight u of a square meets depth pixel u + v - 1 through weight v of Adap: all pairs with

@@ -37,14 +37,14 @@
 # %% [markdown]
 # ## Setup
 
-# %% tags=["hide-input", "setup"]
+# %% tags=["hide-input", "setup"] mystnb={"code_prompt_show": "Show the set-up", "code_prompt_hide": "Hide the set-up"}
 # On Colab this fetches the book's package; elsewhere it is there already.
 from importlib.util import find_spec
 
 if find_spec("bradcn_nb") is None:
     raise ModuleNotFoundError("no bradcn_nb: the page On Colab says how")
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the imports", "code_prompt_hide": "Hide the imports"}
 import copy
 import json
 import re
@@ -186,7 +186,7 @@ REACH = 1 / mini.model.depth_shift  # what the depth net can say at most
 assert mean_do[0] > middle[0] and (mean_do < middle)[middle > 5].all()  # as the text says
 print(f"the net's reach {REACH:.2f} m; beyond it: {(d > REACH).mean():.1%} of the pixels")
 
-# %% mystnb={"image": {"alt": "Three plots against the measured distance. Left: the mean predicted depth lies above the diagonal for near pixels and below it for far ones, and stays under a dashed line at 7.26 metres. Middle: the mean error grows with distance, above a floor that rises from 7.26 metres on. Right: the relative error is highest for near pixels, lowest around 2.5 metres, and grows again."}}
+# %% mystnb={"image": {"alt": "Three plots against the measured distance. Left: the mean predicted depth lies above the diagonal for near pixels and below it for far ones, and stays under a dashed line at 7.26 metres. Middle: the mean error grows with distance, above a floor that rises from 7.26 metres on. Right: the relative error is highest for near pixels, lowest around 2.5 metres, and grows again."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 figure, axes = plt.subplots(1, 3, figsize=(7.5, 2.7))
 axes[0].fill_between(middle, *low_high, color=COLOURS[0], alpha=0.2, linewidth=0)
 axes[0].plot(middle, mean_do, color=COLOURS[0])
@@ -245,7 +245,7 @@ assert max(SURFACES, key=metres.get) == "wall" and max(SURFACES, key=share.get) 
 assert signed[classes["furniture"]].mean() > 0 > signed[classes["wall"]].mean()
 assert 1 < metres["edges"] / metres["no edge"] < 2
 
-# %% mystnb={"image": {"alt": "Left, one room with its surfaces in four colours, edges in black. Right, stacked bars of the mean error for floor, ceiling, wall, furniture, edges and the rest. Each bar is split into pixels guessed too near and pixels guessed too far: furniture is mostly too far, walls and floors more often too near."}}
+# %% mystnb={"image": {"alt": "Left, one room with its surfaces in four colours, edges in black. Right, stacked bars of the mean error for floor, ceiling, wall, furniture, edges and the rest. Each bar is split into pixels guessed too near and pixels guessed too far: furniture is mostly too far, walls and floors more often too near."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 figure, axes = plt.subplots(1, 2, figsize=(7.5, 2.9), width_ratios=(1.1, 1.6))
 palette = np.array([plt.matplotlib.colors.to_rgb(c) for c in COLOURS[:4]])
 map_ = palette[kinds[SHOWN[0]]]
@@ -285,7 +285,7 @@ plt.show()
 # Eq. 2 has two bars around its difference. They turn "too near" and "too far" into the same number. Here is the signed
 # error, near and far pixels apart, and then what the bars make of it.
 
-# %% mystnb={"image": {"alt": "Two histograms with three curves each: pixels nearer than 2 metres, from 2 to 4 metres, and beyond 4 metres. Left, signed errors: near pixels lie mostly on the right of zero, far pixels on the left. Right, absolute errors: all three curves fall from zero and overlap; near and far can no longer be told apart by direction."}}
+# %% mystnb={"image": {"alt": "Two histograms with three curves each: pixels nearer than 2 metres, from 2 to 4 metres, and beyond 4 metres. Left, signed errors: near pixels lie mostly on the right of zero, far pixels on the left. Right, absolute errors: all three curves fall from zero and overlap; near and far can no longer be told apart by direction."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 bands = {"below 2 m": d < 2, "2 to 4 m": (d >= 2) & (d < 4), "4 m and beyond": d >= 4}
 figure, axes = plt.subplots(1, 2, figsize=(7.5, 2.6), sharey=True)
 for k, (name, band) in enumerate(bands.items()):
@@ -382,7 +382,7 @@ assert swot_error[:KEPT].mean() < 0.7 * first_error[:KEPT].mean()
 assert swot_error[KEPT:].mean() > first_error[KEPT:].mean()
 print("learned by heart: labels shrink. All other frames: errors grow.")
 
-# %% mystnb={"image": {"alt": "Two pairs of bars, the mean label before and after learning eight frames by heart. On those eight frames it falls to less than half, on the other 52 frames it rises."}}
+# %% mystnb={"image": {"alt": "Two pairs of bars, the mean label before and after learning eight frames by heart. On those eight frames it falls to less than half, on the other 52 frames it rises."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 figure, axis = plt.subplots(figsize=(6, 2.4))
 for k, (name, values) in enumerate((("before", first_error), ("after", swot_error))):
     heights = [values[:KEPT].mean(), values[KEPT:].mean()]
@@ -545,7 +545,7 @@ except DataError as error:
 # Three rooms. Click a pixel and read what the net said, what the sensor said, and the label. Find a pixel where De is
 # zero although everything around it is wrong: there Do crosses the truth. Find the largest label on a piece of furniture.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code", "code_prompt_hide": "Hide the code"}
 from bradcn_nb.figures.pixel_values import Frame, pixel_viewer
 
 probed = []
@@ -605,7 +605,7 @@ def label(predicted: torch.Tensor, stored: torch.Tensor):
 # A solution, folded away in the book:
 
 
-# %% tags=["hide-input", "solution"]
+# %% tags=["hide-input", "solution"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 def solution(predicted: torch.Tensor, stored: torch.Tensor):
     """`where` picks, it does not multiply: NaN times 0 would be NaN."""
     mask = stored > 0

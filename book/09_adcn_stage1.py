@@ -36,14 +36,14 @@
 # %% [markdown]
 # ## Setup
 
-# %% tags=["hide-input", "setup"]
+# %% tags=["hide-input", "setup"] mystnb={"code_prompt_show": "Show the set-up", "code_prompt_hide": "Hide the set-up"}
 # On Colab this fetches the book's package; elsewhere it is there already.
 from importlib.util import find_spec
 
 if find_spec("bradcn_nb") is None:
     raise ModuleNotFoundError("no bradcn_nb: the page On Colab says how")
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the imports", "code_prompt_hide": "Hide the imports"}
 import base64
 import gzip
 import json
@@ -119,7 +119,7 @@ def census(cfg, height: int, width: int) -> list[tuple]:
     return [(shapes[f"down{k}"], shapes.get(f"up{k}")) for k in range(len(net.down))]
 
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code", "code_prompt_hide": "Hide the code"}
 def draw(axis, levels: list[tuple], title: str) -> None:
     """The U: boxes as wide as they have channels (square root) and as high as their pixels."""
     bottom, last = len(levels) - 1, {}
@@ -334,7 +334,7 @@ print("train", tuple(train["De"].shape), "  test", tuple(test["De"].shape))
 # |number - De|? Not the mean of De. The *median*. (Move the number a little: the pixels below it pull one way, those
 # above the other, each with the same force. It rests where half are below.)
 
-# %% mystnb={"image": {"alt": "Left, histogram of the training labels: most are small, with a long tail to the right; the median is marked left of the mean. Right, the mean absolute error of a constant against that constant: a valley whose lowest point is at the median."}}
+# %% mystnb={"image": {"alt": "Left, histogram of the training labels: most are small, with a long tail to the right; the median is marked left of the mean. Right, the mean absolute error of a constant against that constant: a valley whose lowest point is at the median."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 values = train["De"][train["mask"]].numpy()
 median, mean = float(np.median(values)), float(values.mean())
 constants = np.linspace(0, 1.5, 61)
@@ -403,7 +403,7 @@ print(f"{STEPS} steps of {stage1.batch} pictures: better than the best constant,
 # And the long training, whose weights come with the book: 30 epochs. Its log comes along, too. After each epoch the net was
 # also scored on 16 test rooms.
 
-# %% mystnb={"image": {"alt": "Left, the short training: the loss of each step is noisy; points every 40 steps show the score on the test rooms, which falls quickly below the dashed line of the best constant. Right, the long training: the training loss falls steadily over 30 epochs, while the score on test rooms falls for about half of them and then stays."}}
+# %% mystnb={"image": {"alt": "Left, the short training: the loss of each step is noisy; points every 40 steps show the score on the test rooms, which falls quickly below the dashed line of the best constant. Right, the long training: the training loss falls steadily over 30 epochs, while the score on test rooms falls for about half of them and then stays."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 with gzip.open(data_root() / "weights" / "logs" / "stage1.csv.gz", "rt") as file:
     log = np.genfromtxt(file, delimiter=",", names=True)
 epochs = np.unique(log["epoch"])
@@ -626,7 +626,7 @@ assert told["far is wrong", "Spearman"].mean < 0
 # Ten bins of pixels, by what ADCN says. For each: what it says on average, and what is true on average. On the diagonal
 # one could take its word.
 
-# %% mystnb={"image": {"alt": "Calibration curves: mean true error against mean predicted error for training rooms, test rooms and outdoor scenes, with the diagonal. The training curve runs close above the diagonal, the test curve is farther above it and falls below it at the end, and the outdoor curve is nearly flat, between 1.1 and 1.5 metres."}}
+# %% mystnb={"image": {"alt": "Calibration curves: mean true error against mean predicted error for training rooms, test rooms and outdoor scenes, with the diagonal. The training curve runs close above the diagonal, the test curve is farther above it and falls below it at the end, and the outdoor curve is nearly flat, between 1.1 and 1.5 metres."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 from bradcn_nb.evaluation.error_maps import calibration_curve
 
 figure, axis = plt.subplots(figsize=(5.2, 3.4))
@@ -658,7 +658,7 @@ from bradcn_nb.evaluation.error_maps import sparsification
 
 show(sparsification)
 
-# %% mystnb={"image": {"alt": "Three panels, training rooms, test rooms and outdoor scenes. Each shows the mean error of the remaining pixels against the part removed: ADCN's curve between the flat random line and the oracle's, with far-is-wrong beside it. In test rooms ADCN runs a little below far-is-wrong; outdoors it stays close to the random line."}}
+# %% mystnb={"image": {"alt": "Three panels, training rooms, test rooms and outdoor scenes. Each shows the mean error of the remaining pixels against the part removed: ADCN's curve between the flat random line and the oracle's, with far-is-wrong beside it. In test rooms ADCN runs a little below far-is-wrong; outdoors it stays close to the random line."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 figure, axes = plt.subplots(1, 3, figsize=(7.5, 2.8), sharey=True)
 for axis, (name, some) in zip(axes, sets.items(), strict=True):
     curves = {
@@ -691,7 +691,7 @@ for name, some in sets.items():
 # kernel.
 
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code of this element", "code_prompt_hide": "Hide the code of this element"}
 def coded(array: np.ndarray, kind: str) -> str:
     return base64.b64encode(array.astype(kind).tobytes()).decode()
 
@@ -718,7 +718,7 @@ for title, name, i in (("chair", "test", 53), ("sideboard", "test", 48), ("outdo
         "goes": {who: coded(goes_at(bad), "u1") for who, bad in deciders.items()},
     }
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code of this element", "code_prompt_hide": "Hide the code of this element"}
 PAGE = """<div class="interactive" id="sparse"><style>
 #sparse {background:var(--pst-color-background, transparent); padding:.5em; max-width:760px}
 #sparse fieldset {border:0; padding:0; margin:0 0 .3em} #sparse legend {font-weight:bold; font-size:1em; float:left; margin:0 1em 0 0; padding:0}
@@ -821,7 +821,7 @@ def rest(predicted: torch.Tensor, true: torch.Tensor, part: float) -> float:
 # A solution, folded away in the book:
 
 
-# %% tags=["hide-input", "solution"]
+# %% tags=["hide-input", "solution"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 def solution(predicted: torch.Tensor, true: torch.Tensor, part: float) -> float:
     """Sort by what is predicted, keep the first ones, average what is true."""
     order = predicted.flatten().argsort()

@@ -39,14 +39,14 @@
 # %% [markdown]
 # ## Setup
 
-# %% tags=["hide-input", "setup"]
+# %% tags=["hide-input", "setup"] mystnb={"code_prompt_show": "Show the set-up", "code_prompt_hide": "Hide the set-up"}
 # On Colab this fetches the book's package; elsewhere it is there already.
 from importlib.util import find_spec
 
 if find_spec("bradcn_nb") is None:
     raise ModuleNotFoundError("no bradcn_nb: the page On Colab says how")
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the imports", "code_prompt_hide": "Hide the imports"}
 import html
 import json
 import tempfile
@@ -158,7 +158,7 @@ def census(cfg) -> dict[str, dict]:
 
 sizes = {"mini": census(mini), "paper": census(paper)}
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code", "code_prompt_hide": "Hide the code"}
 SAYS = {  # column, row, colour, label, the paper's words, our words
     "image": (1, 0, 0, "Picture", "the input images", "Values in [0, 1]. All three nets see it, and nothing else."),
     "depth_net": (0, 1, 1, "Depth Prediction Net", "we apply the Dense Prediction Transformer (DPT)", "Chapter 6. Fine-tuned in stage 2."),
@@ -182,7 +182,7 @@ EDGES = (
 EDGES += "adapt1-reassemble1 adapt2-reassemble2 reassemble1-Di Eo-Di Di-DI reassemble2-DI DI-decoder decoder-bokeh"
 
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code", "code_prompt_hide": "Hide the code"}
 def diagram() -> str:
     """The model as SVG: one group per block, reachable with the keyboard, and the lines between."""
     wide, high, across, down = 176, 34, 226, 54
@@ -218,7 +218,7 @@ def diagram() -> str:
     )  # fmt: skip
 
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code of this element", "code_prompt_hide": "Hide the code of this element"}
 PAGE = """<div class="interactive" id="br"><style>
 #br {background:var(--pst-color-background, transparent); padding:.5em}
 #br .scroll {overflow-x:auto} #br svg {width:100%; min-width:560px; max-width:680px; display:block}
@@ -510,7 +510,7 @@ assert_close(draw(Do, De)[:3], model(images[:3]).bokeh.detach().clamp(0, 1), rto
 loudness = (0, 0.5, 1, 2, 4)
 cares = [float((draw(1.1 * Do, k * De) - draw(Do, k * De)).abs().mean()) for k in loudness]
 
-# %% mystnb={"image": {"alt": "A line over the loudness of the error map, from 0 to 4 times. The vertical axis is how much the picture changes when the depth is made 10 percent farther, relative to the value at loudness 1, drawn from zero."}}
+# %% mystnb={"image": {"alt": "A line over the loudness of the error map, from 0 to 4 times. The vertical axis is how much the picture changes when the depth is made 10 percent farther, relative to the value at loudness 1, drawn from zero."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 figure, axis = plt.subplots(figsize=(7.5, 2.6))
 relative = np.array(cares) / cares[2]
 axis.plot(loudness, relative, "o-", color=COLOURS[0])
@@ -555,7 +555,7 @@ print("PSNR minus that with its own maps, dB (95 % bootstrap interval over 40 pi
 for name, effect in effects.items():
     print(f"  {name:18}{effect.mean:+6.2f}  ({effect.low:+.2f} to {effect.high:+.2f})")
 
-# %% mystnb={"image": {"alt": "Dot plot with a horizontal interval for each exchange: error branch removed, error zero, error flat, error of another picture, and for comparison the depth of another picture. The axis is the change of PSNR in decibel, with a dashed line at zero."}}
+# %% mystnb={"image": {"alt": "Dot plot with a horizontal interval for each exchange: error branch removed, error zero, error flat, error of another picture, and for comparison the depth of another picture. The axis is the change of PSNR in decibel, with a dashed line at zero."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 figure, axis = plt.subplots(figsize=(7.5, 2.6))
 for k, effect in enumerate(effects.values()):
     axis.plot((effect.low, effect.high), (k, k), color=COLOURS[k], linewidth=3, alpha=0.5)
@@ -764,7 +764,7 @@ def render(model: BRADCN, image: torch.Tensor) -> BRADCNOutput:
     # Your code here: F.pad with mode="reflect" is enough.
 
 
-# %% tags=["hide-input", "solution"]
+# %% tags=["hide-input", "solution"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 def solution(model: BRADCN, image: torch.Tensor) -> BRADCNOutput:
     """A solution; open it after you have tried."""
     height, width = image.shape[-2:]

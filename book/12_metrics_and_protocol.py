@@ -40,14 +40,14 @@
 # %% [markdown]
 # ## Setup
 
-# %% tags=["hide-input", "setup"]
+# %% tags=["hide-input", "setup"] mystnb={"code_prompt_show": "Show the set-up", "code_prompt_hide": "Hide the set-up"}
 # On Colab this fetches the book's package; elsewhere it is there already.
 from importlib.util import find_spec
 
 if find_spec("bradcn_nb") is None:
     raise ModuleNotFoundError("no bradcn_nb: the page On Colab says how")
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the imports", "code_prompt_hide": "Hide the imports"}
 import cv2
 import numpy as np
 import torch
@@ -409,7 +409,7 @@ assert numbers["subject"][0] > 0.93 and numbers["subject"][1] > 5 * numbers["shi
 #
 # The bars below split LPIPS by layers. And the maps show *where* the second layer finds the noise and the blur.
 
-# %% mystnb={"image": {"alt": "Stacked bars of LPIPS by layer for the six distortions, from contrast, nearly zero, over shift, subject, JPEG and blur to noise. In the bars of noise, blur and subject the second layer is the largest part; in that of JPEG the fifth."}}
+# %% mystnb={"image": {"alt": "Stacked bars of LPIPS by layer for the six distortions, from contrast, nearly zero, over shift, subject, JPEG and blur to noise. In the bars of noise, blur and subject the second layer is the largest part; in that of JPEG the fifth."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 order = sorted(numbers, key=lambda name: numbers[name][1])
 parts = np.array([result(f"metrics.equal.{name}.layers") for name in order])  # (6, 5)
 figure, axis = plt.subplots(figsize=(7.5, 2.8))
@@ -606,7 +606,7 @@ for name, values in (("BRADCN", full), ("branches off", without)):
 # The two intervals overlap. Can we not tell the two apart, then? We can. Pictures differ: a flat wall is easy, a hedge is hard, *for
 # both*. Look at them in pairs, picture by picture, and that part cancels.
 
-# %% mystnb={"image": {"alt": "Two plots. Left: PSNR with branches off against PSNR of BRADCN, one dot a picture; the dots lie along the diagonal, most of them above it. Right: histograms of bootstrap means of the difference; the unpaired one is wide and begins at zero, the paired one is narrow and stays far above zero."}}
+# %% mystnb={"image": {"alt": "Two plots. Left: PSNR with branches off against PSNR of BRADCN, one dot a picture; the dots lie along the diagonal, most of them above it. Right: histograms of bootstrap means of the difference; the unpaired one is wide and begins at zero, the paired one is narrow and stays far above zero."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 paired = bootstrap_means(full - without)
 unpaired = bootstrap_means(full) - bootstrap_means(without, seed=1)
 figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.0), width_ratios=(1, 1.5))
@@ -765,7 +765,7 @@ def my_interval(a, b, draws):
 # A solution, folded away in the book:
 
 
-# %% tags=["hide-input", "solution"]
+# %% tags=["hide-input", "solution"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 def solution_psnr(truth, picture):
     """Floats first, or the differences wrap around."""
     mse = ((truth.astype(float) - picture) ** 2).mean()

@@ -41,14 +41,14 @@
 # %% [markdown]
 # ## Setup
 
-# %% tags=["hide-input", "setup"]
+# %% tags=["hide-input", "setup"] mystnb={"code_prompt_show": "Show the set-up", "code_prompt_hide": "Hide the set-up"}
 # On Colab this fetches the book's package; elsewhere it is there already.
 from importlib.util import find_spec
 
 if find_spec("bradcn_nb") is None:
     raise ModuleNotFoundError("no bradcn_nb: the page On Colab says how")
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the imports", "code_prompt_hide": "Hide the imports"}
 from itertools import combinations
 
 import cv2
@@ -159,7 +159,7 @@ print(f"without depth and ADCN, {100 * share:.0f} % of the gain in LPIPS is ther
 # Five nets. For each: one picture, what is known, what is our own reading, and its heart in code. In the pictures a **blue box
 # learns**, a grey box is fixed, a white one is data.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code", "code_prompt_hide": "Hide the code"}
 KINDS = {"data": "white", "learns": "#cfe4f3", "fixed": "#e6e6e6", "new": "#fbdcc4"}
 INCHES = 7.5
 
@@ -210,7 +210,7 @@ print(sharp.shape, "->", tuple(half.shape))
 # **Selective kernels** (Li et al. 2019): two convolutions look at the same map, one through a small window, one through a large one.
 # Then the block looks at the whole picture at once and decides, channel by channel, how much of each to pass.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Data flow of a selective kernel block. A map goes into a 3x3 convolution and into a 3x3 convolution dilated by 2. Their sum is averaged over the picture; squeeze, expand and softmax turn it into shares per channel. The shares weigh the two branches, their sum goes through a 1x1 convolution and is added to the map."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Data flow of a selective kernel block. A map goes into a 3x3 convolution and into a 3x3 convolution dilated by 2. Their sum is averaged over the picture; squeeze, expand and softmax turn it into shares per channel. The shares weigh the two branches, their sum goes through a 1x1 convolution and is added to the map."}, "code_prompt_show": "Show the code", "code_prompt_hide": "Hide the code"}
 flow(
     2.1,
     {
@@ -249,7 +249,7 @@ print("shares", tuple(shares.shape), "of two branches; they sum to 1 in each cha
 # **Depth-aware blending of smoothed images** (Dutta 2021) does not draw at all. It blurs the picture in three strengths. Then, for each
 # pixel, a net hands out four shares that sum to 1: for the picture and for its three blurred versions. The net sees the picture and its depth.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Data flow of DBSI. The picture goes through three fixed blurs into a weighted sum, and itself as well. It also goes through a depth net; one over depth and the picture enter a blending net whose softmax gives four shares per pixel, which weigh the sum."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Data flow of DBSI. The picture goes through three fixed blurs into a weighted sum, and itself as well. It also goes through a depth net; one over depth and the picture enter a blending net whose softmax gives four shares per pixel, which weigh the sum."}, "code_prompt_show": "Show the code", "code_prompt_hide": "Hide the code"}
 small = half[0].permute(1, 2, 0).numpy()
 flow(
     2.5,
@@ -342,7 +342,7 @@ plt.show()
 # **Deep multi-scale hierarchical network** (Dutta et al. 2021): draw the picture coarsely first, then correct it, twice. Three levels see the picture
 # at a quarter, a half, and full size. Each level gets what the coarser one has drawn, *and* what it has found.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Data flow of DMSHN in three columns, coarse to fine. In each, a picture of a quarter, half or full size enters an encoder E below a decoder D. From left to right the decoder's picture r crosses down into the next encoder, and the encoder's features f cross up into the next decoder. The last decoder gives the bokeh."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Data flow of DMSHN in three columns, coarse to fine. In each, a picture of a quarter, half or full size enters an encoder E below a decoder D. From left to right the decoder's picture r crosses down into the next encoder, and the encoder's features f cross up into the next decoder. The last decoder gives the bokeh."}, "code_prompt_show": "Show the code", "code_prompt_hide": "Hide the code"}
 sizes = [small[::4, ::4], small[::2, ::2], small]
 columns = {3: 0.9, 2: 3.2, 1: 5.5}
 boxes = {}
@@ -411,7 +411,7 @@ show(DMSHN.draw)
 #
 # Two DMSHNs in a row. The second redraws what the first has drawn. This is the row that the paper calls DMSHN.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Data flow of stacked DMSHN: the picture goes through a first DMSHN to a picture, and through a second DMSHN, with weights of its own, to the bokeh."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Data flow of stacked DMSHN: the picture goes through a first DMSHN to a picture, and through a second DMSHN, with weights of its own, to the bokeh."}, "code_prompt_show": "Show the code", "code_prompt_hide": "Hide the code"}
 flow(
     0.9,
     {
@@ -430,7 +430,7 @@ flow(
 # **Bokeh rendering with vision transformers** (Nagasubramaniam and Younes 2022) is chapter 5's Render Net by itself: a ResNet and a transformer find features, four maps of them
 # are fused from coarse to fine, a head draws three channels. No depth. BRADCN adds the orange boxes (chapters 7 and 10).
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Data flow of BRViT: picture, ResNet and ViT encoder, four maps, fusion blocks, head, bokeh. In orange what BRADCN adds: a depth net and an ADCN, each followed by Adap and Reassemble, added to the four maps."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Data flow of BRViT: picture, ResNet and ViT encoder, four maps, fusion blocks, head, bokeh. In orange what BRADCN adds: a depth net and an ADCN, each followed by Adap and Reassemble, added to the four maps."}, "code_prompt_show": "Show the code", "code_prompt_hide": "Hide the code"}
 flow(
     2.5,
     {
@@ -684,7 +684,7 @@ few, few_truths = halves[::4], truths[::4]  # every fourth test picture
 trained = {skip: train_a_little(skip) for skip in (False, True)}
 as_it_is = judged(few, few_truths)
 
-# %% mystnb={"image": {"alt": "Left: PSNR over 50 steps. With the input mixed in it starts above the dashed line of the input and stays there; without, it climbs from below 10 to about 20 dB, far below the line. Right: one test picture drawn by both nets; without mixing a blurred ghost in wrong colours, with mixing nearly the input."}}
+# %% mystnb={"image": {"alt": "Left: PSNR over 50 steps. With the input mixed in it starts above the dashed line of the input and stays there; without, it climbs from below 10 to about 20 dB, far below the line. Right: one test picture drawn by both nets; without mixing a blurred ghost in wrong colours, with mixing nearly the input."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 figure, axes = plt.subplots(1, 3, figsize=(7.5, 2.6), width_ratios=(1.3, 1, 1))
 for skip, label in ((False, "without"), (True, "input mixed in")):
     curve = trained[skip][1]
@@ -914,7 +914,7 @@ HTML(
 #
 # The rows that learn, as a **forest plot**. A dot is a mean difference, a bar its interval. Filled: the interval excludes zero.
 
-# %% mystnb={"image": {"alt": "Forest plot in three panels, PSNR, SSIM and LPIPS, one row a method: a dot and a horizontal bar for its difference to BRADCN with the 95 % interval, and a vertical line at zero."}}
+# %% mystnb={"image": {"alt": "Forest plot in three panels, PSNR, SSIM and LPIPS, one row a method: a dot and a horizontal bar for its difference to BRADCN with the 95 % interval, and a vertical line at zero."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 reference = OURS
 rows = [name for name in arms if minus(name, reference, "psnr")]
 rows = [name for name in rows if arms[name]["parameters"]]  # what learns
@@ -1059,7 +1059,7 @@ def pictures_only(sheet):
 # A solution, folded away in the book:
 
 
-# %% tags=["hide-input", "solution"]
+# %% tags=["hide-input", "solution"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 def solution_interval(sheet):
     """The variance of the mean is what rows and columns say, less what both count."""
     (seeds, pictures), mean = sheet.shape, sheet.mean()

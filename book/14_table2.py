@@ -40,14 +40,14 @@
 # %% [markdown]
 # ## Setup
 
-# %% tags=["hide-input", "setup"]
+# %% tags=["hide-input", "setup"] mystnb={"code_prompt_show": "Show the set-up", "code_prompt_hide": "Hide the set-up"}
 # On Colab this fetches the book's package; elsewhere it is there already.
 from importlib.util import find_spec
 
 if find_spec("bradcn_nb") is None:
     raise ModuleNotFoundError("no bradcn_nb: the page On Colab says how")
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the imports", "code_prompt_hide": "Hide the imports"}
 import dataclasses
 
 import cv2
@@ -295,7 +295,7 @@ table(MAIN)
 # Each arm has five seeds. Differences say more than means, each with its 95 % interval:
 
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"}
 differences = result("table2.differences")
 
 
@@ -406,7 +406,7 @@ print(f"a sum of d and signed -e:  {explained(d, -e):.2f}")
 # So we measured ADCN itself, at home and abroad. The measures are those of chapter 9: sort the pixels by what ADCN says, take the worst away, and
 # look at how wrong the rest is.
 
-# %% mystnb={"image": {"alt": "Three panels of curves: the error that remains when the pixels are removed that are called worst. In rooms ADCN's curve falls between chance and the oracle. Outdoors it lies on the line of chance. For an ADCN taught outdoors, on a depth net that knows rooms only, it falls well below chance."}}
+# %% mystnb={"image": {"alt": "Three panels of curves: the error that remains when the pixels are removed that are called worst. In rooms ADCN's curve falls between chance and the oracle. Outdoors it lies on the line of chance. For an ADCN taught outdoors, on a depth net that knows rooms only, it falls well below chance."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 sets = {
     "rooms": "at home: rooms",
     "outdoor": "abroad: outdoors",
@@ -677,7 +677,7 @@ def another_of_its_split(train, pairs, rng):
 # A solution, folded away in the book:
 
 
-# %% tags=["hide-input", "solution"]
+# %% tags=["hide-input", "solution"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 def solution_another(train, pairs, rng):
     """Shuffle a split, then let everyone pass its map to the next in line."""
     rows = np.empty(pairs, int)

@@ -38,14 +38,14 @@
 # %% [markdown]
 # ## Setup
 
-# %% tags=["hide-input", "setup"]
+# %% tags=["hide-input", "setup"] mystnb={"code_prompt_show": "Show the set-up", "code_prompt_hide": "Hide the set-up"}
 # On Colab this fetches the book's package; elsewhere it is there already.
 from importlib.util import find_spec
 
 if find_spec("bradcn_nb") is None:
     raise ModuleNotFoundError("no bradcn_nb: the page On Colab says how")
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the imports", "code_prompt_hide": "Hide the imports"}
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -412,7 +412,7 @@ for line in measured_lines(counts):
 # **Everything in this figure is derived, nothing is measured.** A bar runs from the fast end to the slow end. Where two bars
 # overlap, the counts do not tell which GPU wins.
 
-# %% mystnb={"image": {"alt": "Two plots, fp32 and half precision, of hours for the whole schedule on one, two, four and eight GPUs, on a logarithmic axis. For each number of GPUs four floating bars, from slow to fast: T4, V100, A100, H100. All fall nearly in proportion to the number of GPUs; in half precision the bars are longer and overlap more. The title says derived, not measured."}}
+# %% mystnb={"image": {"alt": "Two plots, fp32 and half precision, of hours for the whole schedule on one, two, four and eight GPUs, on a logarithmic axis. For each number of GPUs four floating bars, from slow to fast: T4, V100, A100, H100. All fall nearly in proportion to the number of GPUs; in half precision the bars are longer and overlap more. The title says derived, not measured."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 from bradcn_nb.experiments.costs.estimate import DEVICES, GPUS, training_seconds
 
 figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.9), sharey=True)
@@ -623,7 +623,7 @@ def fixed_bytes(net):
 # A solution, folded away in the book:
 
 
-# %% tags=["hide-input", "solution"]
+# %% tags=["hide-input", "solution"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 def solution(net):
     """4 bytes a weight; 4 + 8 more if it is trained."""
     weights = list(net.parameters())
