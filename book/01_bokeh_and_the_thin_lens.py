@@ -16,7 +16,7 @@
 # %% [markdown]
 # [![Open in Colab](_static/colab-badge.svg)](colab.md)
 #
-# # Bokeh and the thin lens
+# # 1. Bokeh and the thin lens
 #
 # A large lens makes one distance sharp and everything else soft. Photographers call the quality of that
 # softness *bokeh*. Before a net can learn to imitate it, we should know what it imitates. One formula

@@ -16,7 +16,7 @@
 # %% [markdown]
 # [![Open in Colab](_static/colab-badge.svg)](colab.md)
 #
-# # The data
+# # 3. The data
 #
 # A net learns what its data shows, and is judged by what its data holds back. The paper uses two data sets. One
 # has pairs of photographs: sharp and soft. The other has photographs with measured depth. This chapter opens

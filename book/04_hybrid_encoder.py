@@ -16,7 +16,7 @@
 # %% [markdown]
 # [![Open in Colab](_static/colab-badge.svg)](colab.md)
 #
-# # The hybrid encoder
+# # 4. The hybrid encoder
 #
 # Two of the book's three nets begin with the same half. A ResNet looks closely, a transformer looks
 # everywhere, and four taps carry away what they saw. This chapter builds that half by hand, from single

@@ -16,7 +16,7 @@
 # %% [markdown]
 # [![Open in Colab](_static/colab-badge.svg)](colab.md)
 #
-# # Render Net
+# # 5. Render Net
 #
 # One net draws the bokeh. The other two only advise it. This chapter takes the Render Net apart, builds
 # each part again by hand, and proves that the copy computes the same.

@@ -16,7 +16,7 @@
 # %% [markdown]
 # [![Open in Colab](_static/colab-badge.svg)](colab.md)
 #
-# # The Depth Prediction Net
+# # 6. The Depth Prediction Net
 #
 # How far away is each pixel? A photograph does not say. A net that has seen many rooms can guess. This
 # chapter looks at the guess: which net makes it, in which unit, how far it can reach, and how wrong it is

@@ -16,7 +16,7 @@
 # %% [markdown]
 # [![Open in Colab](_static/colab-badge.svg)](colab.md)
 #
-# # Eq. 1: depth enters the Render Net
+# # 7. Eq. 1: depth enters the Render Net
 #
 # The Render Net sees a flat picture. Blur depends on distance. So a second net guesses the distance of every
 # pixel, and Eq. 1 adds that guess to what the first net knows. It is one line of the paper. This chapter

@@ -15,7 +15,7 @@
 
 # %% [markdown]
 # [![Open in Colab](_static/colab-badge.svg)](colab.md)
-# # Depth error labels: Eq. 2
+# # 8. Depth error labels: Eq. 2
 #
 # A depth net guesses. Sometimes it guesses wrong, and blur that follows a wrong guess falls on the wrong
 # things. The paper wants a net that knows in advance where the guess will be wrong. To train it, somebody has

@@ -15,7 +15,7 @@
 
 # %% [markdown]
 # [![Open in Colab](_static/colab-badge.svg)](colab.md)
-# # ADCN, stage 1
+# # 9. ADCN, stage 1
 #
 # Chapter 8 wrote down where the depth net was wrong. Now a second net has to say so *in advance*, from the picture
 # alone. It is the ADCN, the net that gives the paper its name, and it is a plain U-Net. This chapter builds it, trains

@@ -16,7 +16,7 @@
 # %% [markdown]
 # [![Open in Colab](_static/colab-badge.svg)](colab.md)
 #
-# # BRADCN: Eq. 3 and the whole model
+# # 10. BRADCN: Eq. 3 and the whole model
 #
 # All parts are on the table: a net that draws, a net that guesses depth, a net that guesses how wrong the depth
 # is. Eq. 3 puts them together. This chapter builds the whole model, proves it, and then looks hard at its last

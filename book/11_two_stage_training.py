@@ -16,7 +16,7 @@
 # %% [markdown]
 # [![Open in Colab](_static/colab-badge.svg)](colab.md)
 #
-# # Two-stage training
+# # 11. Two-stage training
 #
 # Three nets, one schedule. First the ADCN learns how wrong a depth net is. Then the whole BRADCN learns
 # to blur. This chapter trains a little of everything, kills a training on purpose, and reads the logs of

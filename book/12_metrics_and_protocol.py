@@ -16,7 +16,7 @@
 # %% [markdown]
 # [![Open in Colab](_static/colab-badge.svg)](colab.md)
 #
-# # Metrics and the protocol
+# # 12. Metrics and the protocol
 #
 # A net has drawn a picture. Beside it lies the photograph that it should have drawn. How good is it? The paper
 # answers with three numbers. This chapter builds all three, finds out what each of them sees and does not see, and

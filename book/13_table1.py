@@ -16,7 +16,7 @@
 # %% [markdown]
 # [![Open in Colab](_static/colab-badge.svg)](colab.md)
 #
-# # Table I: BRADCN beside the other methods
+# # 13. Table I: BRADCN beside the other methods
 #
 # A paper's main table has one job: to say that the new method is better than the old ones. To believe it, you have to know
 # what the old ones are, how they were run, and how large a difference is large. The paper gives five rows and three columns.

@@ -16,7 +16,7 @@
 # %% [markdown]
 # [![Open in Colab](_static/colab-badge.svg)](colab.md)
 #
-# # Table II and its oracles
+# # 14. Table II and its oracles
 #
 # A paper adds a part to its net, and a number gets better. Did it get better *because of what the part does*? This
 # chapter asks that of ADCN. It does so with twenty kinds of training, five seeds each, and one question that was

@@ -16,7 +16,7 @@
 # %% [markdown]
 # [![Open in Colab](_static/colab-badge.svg)](colab.md)
 #
-# # Paper scale: Colab, several GPUs
+# # 16. Paper scale: Colab, several GPUs
 #
 # The nets of this book's other chapters have 4.6 million weights and look at 96x64 pixels. The paper's have 276<!-- =step-counts.counts.768x512.stage2b.parameters * 1e-6 --> million
 # and look at 768x512. The code is the same. This chapter walks the road from one to the other: the real data,

@@ -175,3 +175,10 @@ def test_the_pages_of_text_cite_entries_that_exist() -> None:
     for page in BOOK.glob("*.md"):
         for cited in re.findall(r"\{cite:\w+\}`([^`]+)`", page.read_text("utf-8")):
             assert set(map(str.strip, cited.split(","))) <= set(keys), f"{page.name}: {cited}"
+
+
+@every_notebook
+def test_a_title_begins_with_the_number_that_the_text_calls_it_by(path: Path) -> None:
+    """Text says "chapter 7": the page and the list beside it must have a 7."""
+    title = re.search(r"^# (.+)$", nbformat.read(path, 4).cells[0].source, re.MULTILINE)[1]
+    assert title.startswith(f"{int(path.name[:2])}. ")
