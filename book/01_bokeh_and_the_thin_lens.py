@@ -292,12 +292,22 @@ grid(
 # %% [markdown]
 # ## Aperture, focus, focal length
 #
-# A photographer has three dials. We turn one at a time. First a helper: it builds the scene once and then takes as
-# many photographs of it as we like. `lens_view` is the package's reference renderer. It looks at the scene through
-# many points of the aperture and averages what it sees, as the sensor does.
-
+# How does one compute what a lens sees? By doing what it does. Each point of the aperture is a pinhole, and sees the whole scene sharp, from
+# its own place: near things are shifted one way, far things the other, and what is in focus stays where it is. The sensor adds all of these
+# pictures up. That is all of `lens_view`, the package's reference renderer; its idea is the loop at the end.
 
 # %%
+show(lens_view)
+
+# %% [markdown]
+# (`composite` paints the layers back to front as one point of the aperture sees them. A layer at depth z moves by the point's place times
+# `1 / z - 1 / focus_m` times `blur` times the picture's height, in pixels: that is the circle of confusion from above, seen one point at a time.)
+#
+# A photographer has three dials. We turn one at a time. First a helper: it builds the scene once and then takes as
+# many photographs of it as we like.
+
+
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the helper", "code_prompt_hide": "Hide the helper"}
 def studio(scene, height, width):
     """A function that photographs the scene at any focus (metres) and f-number: (H, W, 3) sRGB."""
     layers = scene.layers(height, width, margin=0.14)

@@ -27,7 +27,7 @@
 # - say what a pair of EBB! is, and in what its two pictures differ besides the blur;
 # - measure how well a pair is aligned, and what a bad pair costs;
 # - decode a depth map of SUN RGB-D, down to its bits;
-# - explain holes, noise and clipping, and what each does to the labels of Eq. 2;
+# - explain holes, noise and clipping, and what each does to the labels of Eq. 2, the depth error $De = |Do - D_{gt}|$ (predicted minus measured depth);
 # - show that a random split leaks, and draw one that does not;
 # - say how this book's own small data sets were made.
 #

@@ -67,6 +67,27 @@ torch.set_num_threads(1)  # sums in a fixed order give the same digits each time
 mini, paper = preset("mini").model, preset("paper").model
 
 # %% [markdown]
+# ## What it draws
+#
+# Before we build the net, here is what a trained one does. This is the Render Net of the book's small BRADCN, alone, without any depth: it has seen the
+# sharp picture on the left and nothing else.
+
+# %% mystnb={"image": {"alt": "Two scenes in rows: the photograph, what the Render Net draws from it, and the truth. The net keeps the subject sharp and softens what is behind it, less than the truth does."}}
+from bradcn_nb.evaluation.predict import predict
+from bradcn_nb.models import load_bradcn
+
+pairs, trained = EBB(data_root() / "mini-ebb", "test"), load_bradcn("mini").render_net
+panels = []
+for index in (2, 31):
+    pair = pairs.read(index)
+    panels += [pair["image"], predict(trained, pair["image"], (64, 96)), pair["bokeh"]]
+grid(panels, ["photograph", "drawn by the Render Net", "truth", "", "", ""], columns=3)
+
+# %% [markdown]
+# It has found out by itself what is the subject and what is behind it, and it blurs the background much more than the subject. (The subject is a little soft, too, because
+# the net sees only 96x64 pixels.) It is also cautious: where the truth is very soft, the drawing is only soft. The rest of this chapter is how a net can do that at all.
+
+# %% [markdown]
 # ## What the paper says
 #
 # Section III-A describes the whole net in one paragraph ([Liu et al. 2023](bibliography.md)). Here it is

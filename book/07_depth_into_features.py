@@ -549,6 +549,13 @@ print("PSNR minus that with its own depth, dB (95 % interval over pictures)")
 for name, effect in effects.items():
     print(f"  {name:10}{effect.mean:+6.1f}  ({effect.low:+.1f} to {effect.high:+.1f})")
 
+# %% tags=["hide-input", "claim"] mystnb={"code_prompt_show": "Show the check of what is said below", "code_prompt_hide": "Hide the check"}
+assert effects["removed"].mean < -2.5 and -0.5 < effects["flat"].mean < -0.25
+assert effects["flat"].high < 0 and effects["mirrored"].high < effects["flat"].mean
+assert effects["another's"].mean < 1.5 * effects["mirrored"].mean
+for better in ("stage 0", "true"):
+    assert effects[better].low < 0 < effects[better].mean
+
 # %% mystnb={"image": {"alt": "Dot plot with a horizontal interval for each of the six exchanged depths: removed, flat, mirrored, another's, stage 0, true. The axis is the change of PSNR in decibel against the net's own depth, which is a dashed line at zero."}, "code_prompt_show": "Show the plotting code", "code_prompt_hide": "Hide the plotting code"} tags=["hide-input"]
 figure, axis = plt.subplots(figsize=(7.5, 2.8))
 for k, effect in enumerate(effects.values()):
@@ -560,17 +567,17 @@ axis.invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# How to read it, whichever way the dots have fallen:
+# What came out, line by line:
 #
-# - **removed against flat.** Both take all shapes away. Flat keeps the level. What "removed" loses *beyond*
-#   flat is not knowledge of depth. It is a decoder that gets maps of a kind it has never seen. An ablation that
-#   only switches a branch off would count it as the worth of depth.
-# - **flat.** This is the fairest estimate of what the shapes in Do are worth, to this net.
-# - **mirrored and another's.** Wrong shapes. If they lose more than flat, the net believes what it is told,
-#   also when the picture says otherwise. Wrong depth is then worse than none: that is the reason for the ADCN.
-# - **stage 0 and true.** Better depth, if depth is measured in metres. If the truth *loses* against Do, then
-#   the branch has not learned to read depth. It has learned to read *its* depth net, which in turn has learned
-#   what the branch likes to hear. The two have made up a language of their own.
+# - **removed against flat.** Both take all shapes away; flat keeps the level. Without the branch the net loses nearly three
+#   decibels, with a flat map less than half of one. So most of what "removed" loses is *not* knowledge of depth. It is a decoder
+#   that gets maps of a kind it has never seen. An ablation that only switches a branch off would count it as the worth of depth.
+# - **flat.** This is the fairest estimate of what the shapes in Do are worth, to this net: about a third of a decibel.
+# - **mirrored and another's.** Wrong shapes cost one decibel and nearly two, far more than no shapes. The net believes what it is told,
+#   also when the picture says otherwise. Wrong depth is worse than none: that is the reason for the ADCN.
+# - **stage 0 and true.** Depth from before stage 2, and the true depth in metres, are what the branch has never been fed. Had it learned a private
+#   language with its depth net, they would cost it something. They do not: both lie above zero, by intervals that hold zero. So the branch reads
+#   metres, and on these 40 pictures it cannot be shown to gain by better ones. (Nets that are *trained* on true depth do gain, by over half a decibel: chapter 14.)
 
 # %% [markdown]
 # ## Try it
@@ -676,7 +683,8 @@ HTML(PAGE.replace("DATA", json.dumps(exchange)))
 # - There is no bend in the branch: it folds into one convolution per scale. The decoder does the thinking.
 # - It starts small, so that BRADCN starts as its Render Net; not at zero, so that the first gradient gets
 #   through.
-# - Stage 2 lets Do drift away from metres. The branch and its depth net make up their own language.
+# - Stage 2 lets Do drift, and still the branch reads metres: fed with the true depth, it draws no worse.
+# - Wrong shapes cost more than no shapes. That is what a calibration would have to prevent.
 # - Switching a branch off mixes up two things: what it knew, and what the decoder was used to. Feeding it
 #   something flat keeps them apart.
 

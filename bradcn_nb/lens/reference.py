@@ -121,11 +121,13 @@ def lens_view(
 
     Source: thin-lens camera, Potmesil and Chakravarty 1981, on planar layers.
     """
-    samples = samples or default_samples(layers, height, width, focus_m, camera)
+    if samples is None:
+        samples = default_samples(layers, height, width, focus_m, camera)
     blur = blur_scale(focus_m, camera)
     total = np.zeros((height, width, 3), np.float32)
     for point in aperture_samples(samples):
-        total += composite(layers, height, width, point * blur * height, 1 / focus_m)
+        shift = point * blur * height  # in pixels, 1/m off the focus
+        total += composite(layers, height, width, shift, 1 / focus_m)
     return total / samples
 
 
