@@ -675,6 +675,9 @@ def check(answer):
             assert near < focus_m < far
             assert np.isclose(coc_diameter(near, focus_m, camera), 0.004), "disc at the near limit"
             assert np.isinf(far) or np.isclose(coc_diameter(far, focus_m, camera), 0.004)
+    strict, loose = (answer(1.5, Camera(), limit=c0) for c0 in (0.001, 0.004))
+    assert loose[0] < strict[0] and strict[1] < loose[1], "a smaller limit leaves less depth sharp"
+    assert np.isclose(coc_diameter(strict[0], 1.5, Camera()), 0.001), "limit is what is asked for"
     # The hyperfocal distance, f + A f / c0: focused a little beyond it, all is sharp to infinity.
     hyperfocal = 0.05 + (0.05 / 16) * 0.05 / (0.004 * 0.0149)
     assert np.isinf(answer(1.001 * hyperfocal, Camera(f_number=16), 0.004)[1])

@@ -782,14 +782,13 @@ assert inventory.can_train
 # **1 (graded). Read a depth map.** Write `read_bits(raw, clip_m)`. `raw` is a `uint16` array as the file holds it. Return two
 # arrays: the depth in metres, `float32`, cut at `clip_m`; and the mask, `bool`, `True` where there is a measurement. Raise
 # `TypeError` for an array that is not `uint16`: shifting bits of another type would give nonsense without a word. No loops; NumPy
-# shifts whole arrays with `>>` and `<<`. The checks below grade your function as soon as it returns something; until then they
-# run on the solution.
+# shifts whole arrays with `>>` and `<<`.
 
 
 # %% tags=["exercise"]
 def read_bits(raw: np.ndarray, clip_m: float):
     """Depth in metres and mask of a depth map with rotated bits."""
-    # Your code here.
+    raise NotImplementedError  # your code in place of this line
 
 
 # %% tags=["hide-input", "solution"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
@@ -803,24 +802,34 @@ def solution(raw: np.ndarray, clip_m: float):
 
 
 # %% tags=["graded"]
-answer = read_bits if read_bits(stored, 8.0) is not None else solution
+def check(answer):
+    """Raise AssertionError unless `answer` is right."""
+    assert answer(stored, 8.0) is not None, "your function returned nothing: is there a `return`?"
+    metres, mask = answer(stored, 8.0)
+    assert metres.dtype == np.float32 and mask.dtype == bool and metres.shape == stored.shape
+    np.testing.assert_allclose(metres, item["depth"][0], atol=1e-6)
+    np.testing.assert_array_equal(mask, item["mask"][0])
+    metres, mask = answer(every, 70.0)  # every value that there is, nothing cut
+    np.testing.assert_allclose(metres, np.array(by_strings) / 1000, rtol=1e-6)
+    assert not mask[0] and mask[1:].all(), "0 is what the file says where nothing was measured"
+    metres, mask = answer(every, 8.0)
+    assert metres.max() == 8, "cut at clip_m"
+    assert mask[1:].all(), "what is cut was measured all the same"
+    assert answer(np.array([[1 << 3]], np.uint16), 8.0)[0].item() == np.float32(0.001)
+    for wrong in (every.astype(np.int64), every.astype(np.float32)):
+        try:
+            answer(wrong, 8.0)
+        except TypeError:
+            continue
+        raise AssertionError(f"{wrong.dtype} should raise TypeError")
 
-metres, mask = answer(stored, 8.0)
-assert metres.dtype == np.float32 and mask.dtype == bool and metres.shape == stored.shape
-np.testing.assert_allclose(metres, item["depth"][0], atol=1e-6)
-np.testing.assert_array_equal(mask, item["mask"][0])
-metres, mask = answer(every, 70.0)  # every value that there is, nothing cut
-np.testing.assert_allclose(metres, np.array(by_strings) / 1000, rtol=1e-6)
-assert not mask[0] and mask[1:].all()
-assert answer(every, 8.0)[0].max() == 8
-assert answer(np.array([[1 << 3]], np.uint16), 8.0)[0].item() == np.float32(0.001)
-for wrong in (every.astype(np.int64), every.astype(np.float32)):
-    try:
-        answer(wrong, 8.0)
-    except TypeError:
-        continue
-    raise AssertionError(f"{wrong.dtype} should raise TypeError")
-print("all checks passed")
+
+try:
+    check(read_bits)
+    print("Your read_bits passes.")
+except NotImplementedError:
+    check(solution)
+    print("Not written yet. (The book's solution passes.)")
 
 # %% [markdown]
 # **2.** Which split has the harder test frames, by the mean map's error? Why can they differ, although both were drawn by chance? And

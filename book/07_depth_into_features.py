@@ -694,8 +694,7 @@ HTML(PAGE.replace("DATA", json.dumps(exchange)))
 # **1 (graded). Fold the branch.** Write `fold(adapt, patch)`. `adapt` is the 3x3 convolution from 1 to 3
 # channels with padding 1, `patch` the projection of one scale, with a kernel of s x s and stride s. Return the
 # weight (C, 1, s+2, s+2) and the bias (C,) of *one* convolution, with stride s and padding 1, that does the
-# same as both. The checks below grade your function as soon as it returns something; until then they run on the
-# solution.
+# same as both.
 #
 # A hint: what does a single pixel of the depth touch? Or: look up `conv_transpose2d`, and feed it the weights
 # of `patch` as if they were pictures.
@@ -704,7 +703,7 @@ HTML(PAGE.replace("DATA", json.dumps(exchange)))
 # %% tags=["exercise"]
 def fold(adapt: torch.nn.Conv2d, patch: torch.nn.Conv2d):
     """Weight and bias of one convolution that equals patch(adapt(depth))."""
-    # Your code here.
+    raise NotImplementedError  # your code in place of this line
 
 
 # %% tags=["hide-input", "solution"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
@@ -718,23 +717,33 @@ def solution(adapt: torch.nn.Conv2d, patch: torch.nn.Conv2d):
 
 
 # %% tags=["graded"]
-answer = fold if fold(model.depth_branch.adapt, package.patches[0]) is not None else solution
+def check(answer):
+    """Raise AssertionError unless `answer` is right."""
+    assert answer(model.depth_branch.adapt, package.patches[0]) is not None, (
+        "your function returned nothing: is there a `return`?"
+    )
+    with torch.no_grad():
+        for branch, dense in ((model.depth_branch, Do), (model.error_branch, model.adcn(image))):
+            for conv, wanted in zip(branch.reassemble.patches, branch(dense), strict=True):
+                weight, bias = answer(branch.adapt, conv)
+                s = conv.stride[0]
+                assert weight.shape == (mini.features, 1, s + 2, s + 2) and bias.shape == (32,)
+                one = F.conv2d(dense, weight, bias, stride=s, padding=1)
+                assert_close(one, wanted, rtol=1e-3, atol=1e-3)
+        torch.manual_seed(1)  # and for weights that nobody has trained
+        first, second = torch.nn.Conv2d(1, 3, 3, padding=1), torch.nn.Conv2d(3, 5, 4, stride=4)
+        weight, bias = answer(first, second)
+        depth = torch.rand(2, 1, 8, 12)
+        one = F.conv2d(depth, weight, bias, stride=4, padding=1)
+        assert_close(one, second(first(depth)), rtol=1e-4, atol=1e-5)
 
-with torch.no_grad():
-    for branch, dense in ((model.depth_branch, Do), (model.error_branch, model.adcn(image))):
-        for conv, wanted in zip(branch.reassemble.patches, branch(dense), strict=True):
-            weight, bias = answer(branch.adapt, conv)
-            s = conv.stride[0]
-            assert weight.shape == (mini.features, 1, s + 2, s + 2) and bias.shape == (32,)
-            one = F.conv2d(dense, weight, bias, stride=s, padding=1)
-            assert_close(one, wanted, rtol=1e-3, atol=1e-3)
-    torch.manual_seed(1)  # and for weights that nobody has trained
-    first, second = torch.nn.Conv2d(1, 3, 3, padding=1), torch.nn.Conv2d(3, 5, 4, stride=4)
-    weight, bias = answer(first, second)
-    depth = torch.rand(2, 1, 8, 12)
-    one = F.conv2d(depth, weight, bias, stride=4, padding=1)
-    assert_close(one, second(first(depth)), rtol=1e-4, atol=1e-5)
-print("all checks passed")
+
+try:
+    check(fold)
+    print("Your fold passes.")
+except NotImplementedError:
+    check(solution)
+    print("Not written yet. (The book's solution passes.)")
 
 # %% [markdown]
 # **2.** The branch is affine, so an average of two depths gives the average of two sums. Does the *picture*

@@ -754,14 +754,13 @@ grid([photo, rendered], ["photograph", "rendered by mini"])
 # **1 (graded). Any size.** Write `render(model, image)`. `image` is (1, 3, H, W) in [0, 1], both sides at least
 # 16 and otherwise arbitrary. Continue it by reflection at the right and at the bottom, just to the next
 # multiples of the model's stride (`model.cfg.stride`), run the model, and cut the three results to H x W.
-# Return them as a `BRADCNOutput`. The checks below grade your function as soon as it returns something; until
-# then they run on the solution.
+# Return them as a `BRADCNOutput`.
 
 
 # %% tags=["exercise"]
 def render(model: BRADCN, image: torch.Tensor) -> BRADCNOutput:
     """BRADCN on a picture of any size: pad, run, crop."""
-    # Your code here: F.pad with mode="reflect" is enough.
+    raise NotImplementedError  # your code: F.pad with mode="reflect" is enough
 
 
 # %% tags=["hide-input", "solution"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
@@ -775,24 +774,32 @@ def solution(model: BRADCN, image: torch.Tensor) -> BRADCNOutput:
 
 
 # %% tags=["graded"]
-with torch.no_grad():
-    answer = render if render(model, image) is not None else solution
+def check(answer):
+    """Raise AssertionError unless `answer` is right."""
+    assert answer(model, image) is not None, "your function returned nothing: is there a `return`?"
+    with torch.no_grad():
+        for ours, theirs in zip(answer(model, image), model(image), strict=True):
+            assert torch.equal(ours, theirs), "a picture that fits must not be padded"
+        for height, width in ((50, 70), (16, 33), (97, 64)):
+            picture = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+            kept = picture.clone()
+            result = answer(model, picture)
+            assert torch.equal(picture, kept), "the input was changed"
+            assert [tuple(x.shape[1:]) for x in result] == [(c, height, width) for c in (3, 1, 1)]
+        # The package's own way, with a photograph of about as many pixels as mini was trained on,
+        # so that it is padded and not resized.
+        small = photo[100:186, 200:272]  # 86 x 72
+        tensor = torch.from_numpy(small.transpose(2, 0, 1).copy())[None]
+        ours = answer(model, tensor).bokeh.clamp(0, 1)[0].permute(1, 2, 0).numpy()
+        np.testing.assert_allclose(ours, net_bokeh(small, model, mini), atol=1e-5)
 
-    for ours, theirs in zip(answer(model, image), model(image), strict=True):
-        assert torch.equal(ours, theirs), "a picture that fits must not be padded"
-    for height, width in ((50, 70), (16, 33), (97, 64)):
-        picture = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
-        kept = picture.clone()
-        result = answer(model, picture)
-        assert torch.equal(picture, kept), "the input was changed"
-        assert [tuple(x.shape[1:]) for x in result] == [(c, height, width) for c in (3, 1, 1)]
-    # The package's own way, with a photograph of about as many pixels as mini was trained on,
-    # so that it is padded and not resized.
-    small = photo[100:186, 200:272]  # 86 x 72
-    tensor = torch.from_numpy(small.transpose(2, 0, 1).copy())[None]
-    ours = answer(model, tensor).bokeh.clamp(0, 1)[0].permute(1, 2, 0).numpy()
-    np.testing.assert_allclose(ours, net_bokeh(small, model, mini), atol=1e-5)
-print("all checks passed")
+
+try:
+    check(render)
+    print("Your render passes.")
+except NotImplementedError:
+    check(solution)
+    print("Not written yet. (The book's solution passes.)")
 
 # %% [markdown]
 # **2.** Eq. 3 first adds the depth, then the error. Does the order matter? Answer from the formula, then check

@@ -182,3 +182,16 @@ def test_a_title_begins_with_the_number_that_the_text_calls_it_by(path: Path) ->
     """Text says "chapter 7": the page and the list beside it must have a 7."""
     title = re.search(r"^# (.+)$", nbformat.read(path, 4).cells[0].source, re.MULTILINE)[1]
     assert title.startswith(f"{int(path.name[:2])}. ")
+
+
+@every_notebook
+def test_an_exercise_that_is_not_written_says_so(path: Path) -> None:
+    """The stub raises, and its check knows that from a wrong answer: nothing passes unwritten."""
+    cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    tagged = {
+        tag: [cell.source for cell in cells if tag in cell.metadata.get("tags", ())]
+        for tag in ("exercise", "graded")
+    }
+    assert tagged["exercise"] and tagged["graded"]
+    assert all("raise NotImplementedError" in source for source in tagged["exercise"])
+    assert any("except NotImplementedError" in source for source in tagged["graded"])
