@@ -643,7 +643,7 @@ refocus_viewer(
 # disparity. Beyond the *hyperfocal distance* the farthest depth is infinite.
 
 
-# %%
+# %% tags=["exercise"]
 def depth_of_field(focus_m, camera, limit):
     """(nearest, farthest) depth in metres whose disc is at most `limit` image heights wide."""
     raise NotImplementedError("yours to write")

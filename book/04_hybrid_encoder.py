@@ -1072,16 +1072,15 @@ def check(answer) -> None:
     across[0, [1, 2, 3, 4], [4, 3, 2, 1]] = 0.25  # the rest of the look went to the class token
     across[0, :, 0] = 0.75
     assert_close(answer(across, (2, 2)), torch.tensor([2**0.5]))
-    one = torch.zeros(1, 7, 7)
-    one[0, torch.arange(7), torch.arange(7)] = 1.0
-    one[0, 1] = torch.eye(7)[6]  # of 2 x 3 patches, the first looks at the last: 1 down, 2 across
-    far = answer(one, (2, 3))
-    assert_close(far, torch.tensor([5**0.5 / 6]), msg="tokens run along the rows of the picture")
     all_to_first = torch.zeros(1, 4, 4)
     all_to_first[0, :, 1] = 1.0  # the asker is the row of the table: everyone looks at patch 1
     assert_close(answer(all_to_first, (1, 3)), torch.tensor([1.0]), msg="who asks, who answers?")
+    one = torch.eye(7)[None].clone()
+    one[0, 1] = torch.eye(7)[3]  # of 2 x 3 patches, the first looks at the third: 2 across
+    far = answer(one, (2, 3))
+    assert_close(far, torch.tensor([2 / 6]), msg="tokens run along the rows of the picture")
     weak = one.clone()
-    weak[0, 1, 6], weak[0, 1, 0] = 0.01, 0.99  # nearly all of its look goes to the class token
+    weak[0, 1, 3], weak[0, 1, 0] = 0.01, 0.99  # nearly all of its look goes to the class token
     assert_close(answer(weak, (2, 3)), far, msg="each patch that asks counts alike")
     for look in mini_looks:
         far = answer(look[0], mini.pos_grid)
