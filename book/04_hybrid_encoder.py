@@ -472,14 +472,28 @@ for size in ((8, 12), (12, 18), (4, 6)):
 # %% [markdown]
 # ## Self-attention
 #
-# Each token asks a question, offers a label, and holds a content: **query** $q$, **key** $k$, **value** $v$.
-# All three are linear functions of the token. A token compares its query with every key. The better a key
-# fits, the more of that token's value it takes:
+# Suppose that you have to say how far away a lamp is, and that you may see one patch of it only, sixteen pixels of grey paint. You cannot: it could be a lamp
+# one metre away, or a water tower at the horizon. So you would look around. Where does it touch the ground? What does it hide? A convolution cannot look that far in one
+# step, because its window is three pixels wide. **Attention** can, because in it every token may ask every other token.
+#
+# Each token makes three short vectors of what it knows, by three linear functions: a **query** $q$ (what am I looking for?), a **key** $k$ (what have I got?), and a
+# **value** $v$ (what do I tell whoever picks me?). Take three tokens a, b and c of two numbers, whose query, key and value are the token itself, and follow what a does.
+# It compares its query $(2, 0)$ with each key by a dot product, which is large where two vectors point the same way. That is the **attention score**:
+#
+# | token | key | score $q \cdot k$ | $e^{\text{score} / \sqrt 2}$ | **attention weight** |
+# |---|---|---|---|---|
+# | a | (2, 0) | 4 | 16.9 | 0.49 |
+# | b | (2, 0.5) | 4 | 16.9 | 0.49 |
+# | c | (0, 2) | 0 | 1.0 | 0.03 |
+#
+# The exponential makes the scores positive, and dividing by their sum makes them shares that add up to 1; these two steps are the **softmax**. The last column is what the dot
+# products are for: a takes half of a's value, half of b's, and next to nothing of c's. What it becomes is that mixture of *values*, and nothing else. The keys were for choosing.
+#
+# All tokens do this at once. With the queries as the rows of $Q$, the keys as those of $K$ and the values as those of $V$, it is one line:
 #
 # $$\mathrm{attention}(Q, K, V) = \mathrm{softmax}\!\left(\frac{Q K^\top}{\sqrt{d}}\right) V.$$
 #
-# The softmax makes each row of the table positive, with sum 1: shares of a look. First by hand, with three
-# tokens of two numbers, whose query, key and value are the token itself.
+# The softmax is taken row by row. The table of weights has a row for each token that asks and a column for each that answers; this book also calls a row of it a *look*.
 
 # %%
 three = torch.tensor([[2.0, 0.0], [2.0, 0.5], [0.0, 2.0]])
@@ -489,10 +503,12 @@ for name, row, result in zip("abc", look, look @ three, strict=True):
     print(f"{name} takes {shares}; it becomes ({result[0]:.2f}, {result[1]:.2f})")
 
 # %% [markdown]
-# The first two are alike, so they look at each other and hardly at the third. The third looks at itself.
+# The first line is the table above. The first two tokens are alike, so they look at each other and hardly at the third. The third looks at itself.
 #
-# **Heads.** One look per token is little. So the numbers are cut into parts, 4 in `mini` and 12 in `paper`.
-# Each part has its own table. At the end the parts are laid side by side and mixed.
+# It is tempting to read a weight as *importance*. It says how values are mixed, and a value may be next to nothing. We shall come back to that when we change a trained net.
+#
+# **Heads.** One look per token is little: a lamp's patch may want to know where the ground is, and also what else is grey. So the numbers are cut into parts, 4 in `mini` and 12 in
+# `paper`, and each part, called a **head**, has its own queries, keys, values and table (*multi-head attention*). At the end the heads are laid side by side and mixed.
 #
 # **Why $\sqrt{d}$?** If the $d$ numbers of $q$ and $k$ are independent and of variance 1, the sum of their
 # products has variance $d$. Divided by $\sqrt{d}$ it has 1, whatever the width. Otherwise wide heads would
@@ -531,9 +547,9 @@ print("shuffled in, shuffled out")
 # %% [markdown]
 # ## The transformer block
 #
-# Attention moves information between tokens. Then a small net of two layers works on each token by itself.
-# Both read a normalised copy of the tokens, and *add* what they found to the tokens themselves. Layer norm
-# is group norm's relative: it normalises each token over its $D$ numbers.
+# Attention moves information between tokens. Then a small net of two layers, the **MLP** (multi-layer perceptron, or *feed-forward net*), works on each token by itself: first gather, then think.
+# Both read a normalised copy of the tokens (**pre-norm**), and *add* what they found to the tokens themselves. Such a bypass is a **residual connection**: a block that has nothing to say
+# adds nothing, and the gradient flows past it. **Layer norm** is group norm's relative: it normalises each token over its $D$ numbers. GELU is a ReLU with a rounded corner.
 
 
 # %%
