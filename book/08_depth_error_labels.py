@@ -641,8 +641,8 @@ except NotImplementedError:
 # **2.** Make a label in inverse depth, |1/Do - 1/Dgt|. Draw it for the three rooms. Which surfaces lead now? Which label
 # would you rather have for bokeh, and why?
 #
-# **3.** Fit one straight line for all sixty rooms, Dgt = a Do + b. How much of De does it remove? (The flat line of the
-# first plot says that a > 1.) Why does that not make an ADCN superfluous?
+# **3.** Fit one straight line for all sixty rooms, Dgt = a Do + b, by least squares. Before you look: the first plot says that Do rises too slowly with Dgt, so will a be above 1? It is below 1, and the fit removes
+# hardly anything of De. Why? (The plot averages Do at each *true* depth; the fit averages the truth at each *predicted* depth. Draw both averages into one plot: both lines are flatter than the diagonal. This is regression to the mean.)
 #
 # **4.** Two depth nets that err independently: on which pixels do they disagree? Use `swot` and `depth_net`. Is their
 # disagreement a good guess at De? (Chapter 9 has a measure for that.)

@@ -285,7 +285,9 @@ def table(names):
         for name, arm in arms.items()
         if name in names
     ]
-    return HTML(f"<div style='overflow-x:auto'><table>{head}{''.join(rows)}</table></div>")
+    style = "<style>.arms td, .arms th {padding: .25em .8em; white-space: nowrap}</style>"
+    body = f"<table class='arms'>{head}{''.join(rows)}</table>"
+    return HTML(f"{style}<div style='overflow-x:auto'>{body}</div>")
 
 
 MAIN = ("render", "depth", "full", "shuffled", "constant", "capacity", "true-error", "true-depth")
