@@ -93,10 +93,10 @@ mini = preset("mini").data
 # | | The paper | The files |
 # |---|---|---|
 # | EBB!, pairs | over 5,000 | 4,694 whose soft picture was published: 4,400 + 294 |
-# | EBB!, size | 1024 x 1536 | all are 1024 high; the 294 are 1,466 to 1,725 wide (`val294-size`) |
+# | EBB!, size | 1024 x 1536 | all are 1024 high; the 294 are 1,466 to 1,725 wide ([`val294-size`](ledger.md#val294-size)) |
 # | EBB!, all in focus | at f/16 | nearly: f/16 blurs, too. See below |
 # | SUN RGB-D, frames | more than 10,000 | 10,335, of four kinds of sensor |
-# | SUN RGB-D, split | "completely random" | leaks in two ways. See below (`sun-leak`) |
+# | SUN RGB-D, split | "completely random" | leaks in two ways. See below ([`sun-leak`](ledger.md#sun-leak)) |
 #
 # The words in code type are entries of the [ledger](ledger.md).
 #
@@ -547,7 +547,7 @@ print(
 #
 # **Clipping.** SUN RGB-D's toolbox cuts depths at 8 m, and so do we. The depth net cannot say more than 7.26 m
 # (chapter 6). A wall at 8 m therefore has a label of at least 0.74 m, whatever the net has learned. The ledger has it as
-# `depth-floor`.
+# [`depth-floor`](ledger.md#depth-floor).
 
 # %% [markdown]
 # ## How far do the sensors see?
@@ -755,7 +755,7 @@ assert inventory.can_train
 # The second writes a copy at the training size. A real picture has 1.6 megapixels; the net sees a quarter of them. Opening and
 # shrinking the large picture again in every epoch takes longer than reading a small one, several times. The third command
 # measures how many. The copies are JPEGs of quality 98, since a PNG takes nearly three times as long to open; depth stays exact
-# (`prepared-jpeg`).
+# ([`prepared-jpeg`](ledger.md#prepared-jpeg)).
 
 # %% [markdown]
 # ## Your numbers may differ

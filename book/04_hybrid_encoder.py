@@ -334,7 +334,7 @@ print(tuple(fine.shape), "->", tuple(mine.shape))
 #
 # A stem, then stages of bottlenecks. The first block of a stage halves the size, except in the first stage.
 # In the paper's net the stem ends with a max-pool, also padded "same"; its padding is $-\infty$, so that it
-# never wins. The `mini` net leaves it out: see `mini-strides` in the [ledger](ledger.md).
+# never wins. The `mini` net leaves it out: see [`mini-strides`](ledger.md#mini-strides) in the [ledger](ledger.md).
 
 
 # %%

@@ -647,7 +647,7 @@ print("  less than 5 % of the pixels through tap 1, more than 15 % through tap 4
 # ## Two changes for a small net
 #
 # The `mini` preset differs from `paper` in more than widths. It has finer strides, and it blends its input into
-# the output. Both are entries of the [ledger](ledger.md): `mini-strides` and `mini-skip`.
+# the output. Both are entries of the [ledger](ledger.md): [`mini-strides`](ledger.md#mini-strides) and [`mini-skip`](ledger.md#mini-skip).
 #
 # **Finer strides: count the room.** One place of map 1 stands for a patch of $s_1 \times s_1$ pixels with
 # three colours each. Is there room for them in the map's channels?

@@ -237,14 +237,14 @@ figure
 #
 # **There is a wall.** NYUv2 was measured indoors, where 7.26 m is plenty. SUN RGB-D has measurements up to 8
 # m and beyond. The net cannot say them. A pixel at 8 m has an error of at least 0.74 m that no training
-# removes; see `depth-floor` in the [ledger](ledger.md). Outdoors, in EBB!, everything from the hedge to the
+# removes; see [`depth-floor`](ledger.md#depth-floor) in the [ledger](ledger.md). Outdoors, in EBB!, everything from the hedge to the
 # sky is "7.26 m".
 
 # %% [markdown]
 # ## Three rooms
 #
 # Now the trained net. It is the bundled `mini` one, as *stage 0* left it: a small net trained on generated
-# views, where the paper takes the published file (`stage0` in the [ledger](ledger.md)). It has never seen
+# views, where the paper takes the published file ([`stage0`](ledger.md#stage0) in the [ledger](ledger.md)). It has never seen
 # the rooms of mini-SUN.
 #
 # A depth camera measured them, a simulated one, with its noise and its **holes**: places where it got no
@@ -466,7 +466,7 @@ assert scores["the net"]["delta"] > 0.62 and scores["average room"]["delta"] < 0
 # The net beats both: its relative error is a third lower than the average room's, and nearly two thirds of its pixels are within a quarter of the truth, where the average room has two fifths. It is a small net, at 96 x 64 pixels, and far from what
 # DPT-Hybrid reports for NYUv2. Do not compare the two: other pictures, another size, another net. (And at
 # the paper's size beware of the test set: SUN RGB-D contains NYUv2, on which the published net was trained.
-# See `sun-leak` in the [ledger](ledger.md).)
+# See [`sun-leak`](ledger.md#sun-leak) in the [ledger](ledger.md).)
 #
 # **The mask is part of the metric.** Forget it, and each hole counts as a wall at 0 m.
 
@@ -763,7 +763,7 @@ grid(
 # The output is still a map, and still called depth. But after stage 2 its relative error is nearly three times what it was, and six pixels of seven are off by more than a quarter: fine-tuning for pictures let
 # it drift. This is why the
 # book's lens renderer takes the net of stage 0, and why the labels of Eq. 2 are made before stage 2 begins
-# (`freezing` in the [ledger](ledger.md)).
+# ([`freezing`](ledger.md#freezing) in the [ledger](ledger.md)).
 #
 # ## Your numbers may differ
 #

@@ -118,8 +118,8 @@ except RuntimeError:
 
 # %% [markdown]
 # It does not. So we adapt and reassemble once, and Do is what the depth net says. Eq. 2 agrees: there Do is
-# compared with a measured depth in metres. The [ledger](ledger.md) keeps this as `eq1-adapted`, and the unit as
-# `do-units`.
+# compared with a measured depth in metres. The [ledger](ledger.md) keeps this as [`eq1-adapted`](ledger.md#eq1-adapted), and the unit as
+# [`do-units`](ledger.md#do-units).
 #
 # **"Reassembled ... as mentioned in Section 3.1".** Section III-A, which must be meant, reassembles *tokens*:
 # it reads out the class token, lays the rest back into a grid, resizes. A depth map has no tokens, no class
@@ -132,7 +132,7 @@ except RuntimeError:
 # 3. **Tokens, literally.** Make 16x16 patches once, and enlarge that map for the finer scales. Then the finest
 #    scale knows the depth only in squares of 16 pixels.
 #
-# We take the first (`dense-reassemble`). Here is why not the second. Two squares of 4x4 pixels: in one the near
+# We take the first ([`dense-reassemble`](ledger.md#dense-reassemble)). Here is why not the second. Two squares of 4x4 pixels: in one the near
 # half is on the left, in the other on the right. A blur that stops at the right place has to know which.
 
 # %%
@@ -664,7 +664,7 @@ HTML(PAGE.replace("DATA", json.dumps(exchange)))
 # The paper did train both, and its two answers disagree. Section IV-E says that depth "leads to a slight
 # improvement in the rendering quality, which is reflected in the increased values of PSNR and SSIM metrics".
 # Its Table II says 24.29<!-- paper --> dB without depth and 23.43<!-- paper --> dB with it. PSNR *fell*. The [ledger](ledger.md) has it as
-# `table2-depth`.
+# [`table2-depth`](ledger.md#table2-depth).
 
 # %% [markdown]
 # ## Your numbers may differ
@@ -750,7 +750,7 @@ except NotImplementedError:
 # average, too? Test it with `depths["own"]` and `depths["true"]`.
 #
 # **3.** Feed inverse depth: `1 / Do` in place of Do, scaled so that mean and deviation stay those of Do. What
-# happens? Is that a fair test of the ledger's question `do-units`?
+# happens? Is that a fair test of the ledger's question [`do-units`](ledger.md#do-units)?
 #
 # **4.** Replace Do at one scale only, and leave the other three their own. Which of the four maps carries most
 # of the effect of "mirrored"?

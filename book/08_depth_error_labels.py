@@ -206,7 +206,7 @@ plt.show()
 #   that is not sure bets on the middle. Statisticians call it regression to the mean.
 # - **Middle.** The error grows with distance. The dashed line is the *floor*: the net's formula,
 #   depth = 1 / (x + 0.1378) with x >= 0, cannot say more than 7.26 m, and the sensor's depth is clipped at 8 m. So
-#   a pixel at 8 m has a label of at least 0.74 m, whatever anybody learns (`depth-floor` in the
+#   a pixel at 8 m has a label of at least 0.74 m, whatever anybody learns ([`depth-floor`](ledger.md#depth-floor) in the
 #   [ledger](ledger.md)).
 # - **Right.** In per cent the near pixels are the worst. Blur depends on *inverse* depth (chapter 1), and there
 #   half a metre up close weighs far more than half a metre at the wall. Eq. 2 counts metres.
@@ -395,14 +395,14 @@ plt.show()
 # %% [markdown]
 # An ADCN that is trained on the upper pair learns that depth is nearly always right. In use it meets the lower pair.
 # This is not a toy worry. SUN RGB-D *contains* NYUv2, and the paper's depth net was fine-tuned on NYUv2. Its labels for
-# those frames are made of memory (`sun-leak` in the [ledger](ledger.md)).
+# those frames are made of memory ([`sun-leak`](ledger.md#sun-leak) in the [ledger](ledger.md)).
 
 # %% [markdown]
 # ## Holes
 #
 # SUN RGB-D stores every depth map twice: `depth` as the sensor gave it, holes and all, and `depth_bfx` with the holes
 # filled by a method that looks around them. The paper does not say which one it takes. We take the filled one, and a
-# mask for what is still missing (`label-holes` in the [ledger](ledger.md)).
+# mask for what is still missing ([`label-holes`](ledger.md#label-holes) in the [ledger](ledger.md)).
 #
 # A hole is stored as 0. Forget the mask, and Eq. 2 takes it for a wall at 0 m, right on the lens:
 

@@ -92,9 +92,9 @@ SIZE = mini.data.train_size  # (64, 96)
 # what you kept.*
 #
 # Widths, normalisation and the last layer are not given. We take those of the U-Net of
-# [Ronneberger et al. 2015](bibliography.md): 64 to 1024 channels, no normalisation (`adcn-norm` in the
-# [ledger](ledger.md)). A softplus at the end keeps De positive (`adcn-positive`). The input is the picture and nothing
-# else (`adcn-input`): our ADCN never sees the depth that it is to judge.
+# [Ronneberger et al. 2015](bibliography.md): 64 to 1024 channels, no normalisation ([`adcn-norm`](ledger.md#adcn-norm) in the
+# [ledger](ledger.md)). A softplus at the end keeps De positive ([`adcn-positive`](ledger.md#adcn-positive)). The input is the picture and nothing
+# else ([`adcn-input`](ledger.md#adcn-input)): our ADCN never sees the depth that it is to judge.
 
 # %% [markdown]
 # ## The U in one picture
@@ -861,7 +861,7 @@ except NotImplementedError:
 # and why? What happens to the MAE?
 #
 # **4.** Give ADCN the depth as well: a U with 4 input channels, fed the picture and Do / 8. The
-# [ledger](ledger.md) calls it the alternative to `adcn-input`. Which of the four measures moves most on the test rooms?
+# [ledger](ledger.md) calls it the alternative to [`adcn-input`](ledger.md#adcn-input). Which of the four measures moves most on the test rooms?
 #
 # **5.** The widths of `mini` are (8, 16, 32, 96, 288). Where are most of its parameters? Find widths with a tenth of them
 # and train both for 120 steps. Does the smaller one overfit less?

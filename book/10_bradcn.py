@@ -596,7 +596,7 @@ plt.show()
 #
 # The first and the last do not quite agree. We freeze the ADCN and train the rest. If it learned along, nothing
 # would keep its output an error in metres: stage 2 knows no depth. The [ledger](ledger.md) has it as
-# `freezing`.
+# [`freezing`](ledger.md#freezing).
 
 # %%
 for stage in preset("paper").stages:
@@ -710,7 +710,7 @@ except SizeError as error:
 # %% [markdown]
 # The rendering functions do that for you. They bring a photograph to about the number of pixels that the net
 # was trained on, continue it by reflection to the next multiple, run the net, and cut off what was added. Then
-# they bring the blur back to the photograph's own size (`full-size` in the [ledger](ledger.md)).
+# they bring the blur back to the photograph's own size ([`full-size`](ledger.md#full-size) in the [ledger](ledger.md)).
 
 # %% mystnb={"image": {"alt": "Two photographs of a cup of coffee on a wooden table: the original, sharp everywhere, and the result of the model at the same size, in which parts are blurred."}}
 from skimage.data import coffee

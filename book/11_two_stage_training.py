@@ -610,7 +610,7 @@ plt.show()
 # (the kind of skip, the look of the scenes, the length of the training) were made on other pairs, which have been put away.
 #
 # In stage 2 the check is at the size of the test, 192x128. mini compares there in training, too: its output
-# is enlarged as the test will enlarge it, and the truth keeps its pixels (`mini-truth` in the [ledger](ledger.md)).
+# is enlarged as the test will enlarge it, and the truth keeps its pixels ([`mini-truth`](ledger.md#mini-truth) in the [ledger](ledger.md)).
 
 # %% mystnb={"image": {"alt": "Two plots of the check score after each epoch. Left: the mean absolute errors of stage 0 in 1/m and of stage 1 in metres. Right: the PSNR in dB of stage 2a followed by stage 2b, with a dashed line for the PSNR of the sharp input through the same enlargement."}}
 from bradcn_nb.training.stages import enlarge, score

@@ -134,7 +134,7 @@ print(f"SSIM,  BRADCN against BRViT: {0.8737 - 0.8904:+.4f}")
 # much? Would it be there again with other photographs? By the end of the chapter you can say.
 #
 # What the paper does *not* say: the window of SSIM, the net inside of LPIPS, the size of the pictures that LPIPS sees,
-# and any interval. The [ledger](ledger.md) has our choices (`lpips`, `ssim-window`, `val294-size`).
+# and any interval. The [ledger](ledger.md) has our choices ([`lpips`](ledger.md#lpips), [`ssim-window`](ledger.md#ssim-window), [`val294-size`](ledger.md#val294-size)).
 
 # %% [markdown]
 # ## A pair to judge

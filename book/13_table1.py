@@ -139,10 +139,10 @@ print(f"without depth and ADCN, {100 * share:.0f} % of the gain in LPIPS is ther
 
 # %% [markdown]
 # 1. **SSIM falls.** BRADCN's is below BRViT's *and* below DMSHN's. The text does not mention it. "Outperforms" is true of two
-#    columns of three (ledger: `table1-ssim`).
+#    columns of three (ledger: [`table1-ssim`](ledger.md#table1-ssim)).
 # 2. **0.07<!-- paper --> dB** is the whole lead in PSNR. Chapter 12 asked what it would take to see so little.
 # 3. **The row called DMSHN is stacked DMSHN**, two DMSHNs in a row: its numbers are those that the authors of both gave for the
-#    stacked one (ledger: `dmshn-row`).
+#    stacked one (ledger: [`dmshn-row`](ledger.md#dmshn-row)).
 # 4. **Rows look copied, not run again.** BRViT's three numbers stand, digit by digit, in the README of BRViT's own repository. DBSI's
 #    LPIPS has five decimals where all others have four. If so, each row was trained and measured by other people, in other ways.
 # 5. **Most of the 24.74<!-- paper --> % is there before depth enters.** Table II's first row is the Render Net alone. Its architecture is BRViT's: the
@@ -241,7 +241,7 @@ print("shares", tuple(shares.shape), "of two branches; they sum to 1 in each cha
 
 # %% [markdown]
 # **Known:** this block. The paper's reference for the row is Li et al., and that is a *classifier*. **Ours:** everything around it. How it was
-# made to draw bokeh was never published, nor its sizes. We put the block into an encoder-decoder of four sizes (ledger: `skn-variant`). So the row says what such
+# made to draw bokeh was never published, nor its sizes. We put the block into an encoder-decoder of four sizes (ledger: [`skn-variant`](ledger.md#skn-variant)). So the row says what such
 # a block does in our frame, and no more.
 #
 # ### DBSI
@@ -287,7 +287,7 @@ assert ((drawn >= low - 1e-5) & (drawn <= high + 1e-5)).all()
 print("every pixel lies between the four versions of itself")
 
 # %% [markdown]
-# **Known:** the kernels, the softmax, a depth net that was trained before. **Ours:** the inner sizes and how depth becomes shares (ledger: `dbsi-sizes`).
+# **Known:** the kernels, the softmax, a depth net that was trained before. **Ours:** the inner sizes and how depth becomes shares (ledger: [`dbsi-sizes`](ledger.md#dbsi-sizes)).
 #
 # **What went wrong.** Our first DBSI had no normalisation before its softmax. It trained without a complaint, its row looked sensible, and three seeds agreed to the last digit. That was the hint: three
 # trainings from random starts never agree so. One blur for all is better than none, so in the first steps every share runs towards the strongest blur. Nothing stopped it. The logits went to
@@ -487,7 +487,7 @@ for name in ("skn", "dbsi", "dmshn", "stacked-dmshn", "brvit"):
 # - **one blur for all**: a Gaussian over the whole picture, background and subject alike. Its only number, the width, is the best of seven on the
 #   training pairs. It does not know what depth is;
 # - **depth and a lens**: chapter 6's depth net, then optics, focused on the nearer part of the picture's middle. Section II-A speaks of this family
-#   but names no method (ledger: `classical-focus`).
+#   but names no method (ledger: [`classical-focus`](ledger.md#classical-focus)).
 
 # %% mystnb={"image": {"alt": "Four pictures of one test scene with their PSNR: the input, evenly sharp; one blur for all, evenly soft; depth and lens, where part of the scene is soft; and the truth."}}
 PLAIN = ("identity", "blur", "classical")
@@ -635,7 +635,7 @@ axes[0].invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# (`baseline-widths` in the ledger says how the widths were chosen.)
+# ([`baseline-widths`](ledger.md#baseline-widths) in the ledger says how the widths were chosen.)
 #
 # ## The input mixed in
 #
@@ -1119,8 +1119,8 @@ except NotImplementedError:
 # %% [markdown]
 # ## Next
 #
-# [Chapter 14](14_table2.ipynb) takes BRADCN apart: what do depth and its error bring, and would another picture's error map do as well? [Chapter 12](12_metrics_and_protocol.ipynb) has the protocol, the [ledger](ledger.md) the choices (`skn-variant`, `dbsi-sizes`,
-# `classical-focus`, `baseline-widths`, `baseline-skip`).
+# [Chapter 14](14_table2.ipynb) takes BRADCN apart: what do depth and its error bring, and would another picture's error map do as well? [Chapter 12](12_metrics_and_protocol.ipynb) has the protocol, the [ledger](ledger.md) the choices ([`skn-variant`](ledger.md#skn-variant), [`dbsi-sizes`](ledger.md#dbsi-sizes),
+# [`classical-focus`](ledger.md#classical-focus), [`baseline-widths`](ledger.md#baseline-widths), [`baseline-skip`](ledger.md#baseline-skip)).
 #
 # ## References
 #

@@ -659,6 +659,7 @@ print(f"\ndepth net: {wrong['mae']:.2f} m off; a constant depth: {wrong['mae_con
 # - An unsigned error in a sum cannot say in which direction depth is wrong. With its sign, the true error is worth about as much as true depth; in 1/m, without a sign, a good part of it.
 # - The direction of another net's errors can be foreseen only where that net could not unlearn it; their size, in part, anywhere.
 # - Here ADCN's gain was neither content nor capacity: there was none over depth. Its map, learned indoors, says little outdoors: a rank correlation of 0.16<!-- =errors.sets.outdoor-within-reach.measures.adcn.spearman.value --> with the true error, within the depth net's reach.
+# - The simplest reason of all: there, Do itself orders the errors with 0.56<!-- =errors.sets.outdoor-within-reach.measures.depth.spearman.value -->, because far is wrong. What De could say, Do says better, and Do is in the sum already.
 # - A signed map, learned where it is used, on a depth net from elsewhere, beats its shuffled control. It is not the paper's calibration, but a correction can work.
 
 # %% [markdown]
