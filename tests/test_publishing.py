@@ -36,7 +36,12 @@ def commands(value) -> list[str]:
 
 @pytest.mark.parametrize(
     "name",
-    (".github/workflows/ci.yml", ".pre-commit-config.yaml", ".devcontainer/devcontainer.json"),
+    (
+        ".github/workflows/ci.yml",
+        ".github/workflows/release.yml",
+        ".pre-commit-config.yaml",
+        ".devcontainer/devcontainer.json",
+    ),
 )
 def test_it_parses_and_every_make_target_in_it_exists(name):
     text = (ROOT / name).read_text("utf-8")
