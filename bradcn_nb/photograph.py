@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bradcn_nb.data.depth_maps import fitted, read_depth_map, write_depth_map
+from bradcn_nb.data.depth_maps import check_depth_output, fitted, read_depth_map, write_depth_map
 from bradcn_nb.data.depth_models import estimate_depth
 from bradcn_nb.data.photos import MIN_SIDE, check_output, read_photo, write_photo
 from bradcn_nb.errors import BradcnError, PhotoError
@@ -58,6 +58,8 @@ def render_photo(
     if not (math.isfinite(aperture) and aperture > 0):
         raise BradcnError(f"aperture {aperture}: give an f-number above 0, such as 1.8")
     check_output(out, path)
+    if save_depth is not None:
+        check_depth_output(save_depth)
     photo = read_photo(path)
     height, width = photo.rgb.shape[:2]
     if focus is not None and not (0 <= focus[0] < width and 0 <= focus[1] < height):

@@ -1,6 +1,7 @@
 """Depth maps that come with a photograph: any usual file, kind and size, or refused by name."""
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,7 @@ import numpy as np
 
 from bradcn_nb.data.photos import decode_all_bits, upright
 from bradcn_nb.errors import DataError
+from bradcn_nb.files import write_atomically
 from bradcn_nb.lens.upsample import guided_upsample, resize
 
 KINDS = ("auto", "metres", "millimetres", "disparity")
@@ -111,20 +113,29 @@ def hard_edges(disparity: np.ndarray) -> np.ndarray:
     return np.where(high - low > STEP, nearer, disparity)
 
 
-def write_depth_map(path: str | Path, metres: np.ndarray) -> None:
-    """Write depth (H, W) in metres: .npy as float32, .png as 16-bit millimetres.
-
-    Raises DataError for another ending, or a file that cannot be written.
-    """
+def check_depth_output(path: str | Path) -> Path:
+    """Return `path` if depth can be written there; raises DataError naming what is wrong."""
     path = Path(path)
+    if path.suffix.lower() not in (".npy", ".png"):
+        raise DataError(f"{path}: save the depth as .npy (metres) or .png (millimetres)")
+    if not path.parent.is_dir():
+        raise DataError(f"{path}: there is no folder {path.parent}; create it first")
+    return path
+
+
+def write_depth_map(path: str | Path, metres: np.ndarray) -> None:
+    """Write depth (H, W) in metres, whole or not at all: .npy float32, .png 16-bit millimetres.
+
+    Raises DataError as `check_depth_output` does, and where the file cannot be written.
+    """
+    path, content = check_depth_output(path), BytesIO()
+    if path.suffix.lower() == ".npy":
+        np.save(content, metres.astype(np.float32))
+    else:
+        millimetres = np.clip(np.rint(1000 * metres), 1, 65535).astype(np.uint16)
+        content.write(cv2.imencode(".png", millimetres)[1].tobytes())
     try:
-        if path.suffix.lower() == ".npy":
-            np.save(path, metres.astype(np.float32))
-        elif path.suffix.lower() == ".png":
-            millimetres = np.clip(np.rint(1000 * metres), 1, 65535).astype(np.uint16)
-            path.write_bytes(cv2.imencode(".png", millimetres)[1].tobytes())
-        else:
-            raise DataError(f"{path}: save the depth as .npy (metres) or .png (millimetres)")
+        write_atomically(path, content.getvalue())
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror})") from None
 
