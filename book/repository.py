@@ -76,8 +76,10 @@ def set_up_cell(url: str) -> str:
 def set_repository(url: str) -> None:
     """Write the address to every file that names it; raises SystemExit for one that is none."""
     url = url.rstrip("/").removesuffix(".git")
-    if url and not re.fullmatch(r"https://[\w.-]+/[\w.-]+/[\w.-]+", url):
-        raise SystemExit(f"{url}: not an address such as https://github.com/OWNER/NAME")
+    if url and not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url):
+        raise SystemExit(
+            f"{url}: not an address such as https://github.com/OWNER/NAME (Colab opens GitHub's)"
+        )
     _replace("_config.yml", r'(?<=\n  url: ").*?(?=")', url)
     links = f'Homepage = "{url}"\nIssues = "{url}/issues"\n' if url else ""
     _replace("pyproject.toml", r"(?<=\n\[project\.urls\]\n)(?:\w+ = .*\n)*", links)

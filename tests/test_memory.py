@@ -35,4 +35,5 @@ def test_freed_blocks_are_given_back():
         for on in (False, True)
     )
     assert given > 12 * 20e6  # nearly all of 12 x 24 MB
-    assert held < 0.9 * given  # by how much less differs with the Python
+    # The control, which is glibc's and not ours: 0.75 was seen with Python 3.13.
+    assert held < given * (0.5 if sys.version_info < (3, 13) else 0.9)

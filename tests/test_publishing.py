@@ -108,7 +108,9 @@ def test_this_checkout_follows_its_address():
     assert not repository.stale()
 
 
-@pytest.mark.parametrize("wrong", ["github.com/a/b", "https://github.com/a", "https://a b/c/d"])
+@pytest.mark.parametrize(
+    "wrong", ["github.com/a/b", "https://github.com/a", "https://a b/c/d", "https://gitlab.com/a/b"]
+)
 def test_an_address_that_is_none_is_refused(copy, wrong):
     with pytest.raises(SystemExit, match="not an address"):
         repository.set_repository(wrong)

@@ -9,10 +9,7 @@ from PIL import Image
 from bradcn_nb.data.depth_maps import DepthMap, of_relative_disparity
 from bradcn_nb.errors import BradcnError
 
-METRIC = (
-    "zoedepth",
-    "depth_pro",
-)  # kinds of model whose output is metres, whatever they are taught
+METRIC = ("zoedepth", "depth_pro")  # kinds of model whose output is always metres
 
 
 def estimate_depth(

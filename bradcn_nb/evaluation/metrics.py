@@ -131,11 +131,11 @@ class Protocol:
         """Metric -> how it is measured, in words that tell every variant apart."""
         size = f"{self.lpips_size[1]}x{self.lpips_size[0]}" if self.lpips_size else "native size"
         side = SSIM_SIDES[self.window]
-        found = {"psnr": "uint8, dB", "ssim": f"{self.window} {side}x{side}"}
+        words = {"psnr": "uint8, dB", "ssim": f"{self.window} {side}x{side}"}
         if self.backbone:
-            found["lpips"] = f"v0.1 {self.backbone}, {size}"
+            words["lpips"] = f"v0.1 {self.backbone}, {size}"
         matched_first = f", {self.match} matched" if self.match else ""
-        return {metric: words + matched_first for metric, words in found.items()}
+        return {metric: how + matched_first for metric, how in words.items()}
 
     def measure(
         self, truth: np.ndarray, picture: np.ndarray, device: str | torch.device = "cpu"

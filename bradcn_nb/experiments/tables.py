@@ -112,10 +112,10 @@ class Table:
             }
         differences = {
             f"{a} - {b}": {
-                **{metric: interval._asdict() for metric, interval in found.intervals.items()},
-                "seeds": found.seeds,
+                **{metric: interval._asdict() for metric, interval in compared.intervals.items()},
+                "seeds": compared.seeds,
             }
-            for (a, b), found in comparisons(records, self.comparisons, METRICS).items()
+            for (a, b), compared in comparisons(records, self.comparisons, METRICS).items()
         }
         return {
             "protocol": "val294",

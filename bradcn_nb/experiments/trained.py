@@ -52,16 +52,16 @@ def finished(table: Table, runs: Path, arms: Iterable[str]) -> Iterator[Training
                 yield Training(table, arm, seed, folders[seed])
 
 
-def at_hand(found: Iterable[Training], runs: Path, result: str) -> list[Training]:
-    """Return what was `found` below `runs`, to draw `result` with.
+def at_hand(trainings: Iterable[Training], runs: Path, result: str) -> list[Training]:
+    """Return the `trainings` below `runs` as a list, to draw `result` with.
 
     Raises DataError if that is nothing: the repository keeps records and results, not these nets,
     and a result without them must not take the place of one with them.
     """
-    trainings = list(found)
-    if not trainings:
+    there = list(trainings)
+    if not there:
         raise DataError(
             f"{runs}: no trained nets to draw with, so {result} stays as it is; "
             "to train again, take the tables' records out of data/results/table*-images.json"
         )
-    return trainings
+    return there
