@@ -96,7 +96,8 @@ from bradcn_nb.scenes import outdoor_scene
 
 def detail_left(picture, photo, where):
     """The mean step to the pixel at the left, as a share of the photograph's."""
-    steps = [abs(p.astype(float).mean(2)[:, 1:] - p.astype(float).mean(2)[:, :-1]) for p in (picture, photo)]  # fmt: skip
+    grey = (p.astype(float).mean(2) for p in (picture, photo))
+    steps = [abs(g[:, 1:] - g[:, :-1]) for g in grey]
     return steps[0][where[:, 1:]].mean() / steps[1][where[:, 1:]].mean()
 
 
