@@ -13,8 +13,8 @@ from bradcn_nb.data.depth_models import estimate_depth
 from bradcn_nb.data.photos import MIN_SIDE, check_output, read_photo, write_photo
 from bradcn_nb.errors import BradcnError, PhotoError
 from bradcn_nb.lens.by_depth import NEAREST_M, render_lens
-from bradcn_nb.lens.thin_lens import over_white
-from bradcn_nb.lens.upsample import guided_upsample, resize, upsample_stack
+from bradcn_nb.lens.thin_lens import over_white, resize
+from bradcn_nb.lens.upsample import guided_upsample, upsample_stack
 from bradcn_nb.models.blocks import pad_to_stride
 from bradcn_nb.models.bundled import load_bradcn, load_depth_net
 from bradcn_nb.models.inference import for_inference

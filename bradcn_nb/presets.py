@@ -72,7 +72,7 @@ class Stage:
 
     name: str
     net: str  # "depth" | "adcn" | "bradcn" | the name of a baseline
-    data: str  # "scenes" | "sun" | "labels" | "ebb"
+    data: str  # "scenes" | "sun" | "labels" | "ebb" | "pairs": EBB! for what its pairs tell
     epochs: int
     lr: float
     batch: int  # items that one process computes at once

@@ -18,7 +18,7 @@ from bradcn_nb.data.files import (
     to_tensor,
 )
 from bradcn_nb.data.generated import Scenes
-from bradcn_nb.data.maps import MappedEBB, MapStack
+from bradcn_nb.data.maps import DefocusPairs, MappedEBB, MapStack
 from bradcn_nb.data.splits import is_nyu, leaks, scene_of, split_frames
 from bradcn_nb.data.sunrgbd import SUN_KINDS, SUN_SENSORS, SUNRGBD
 
@@ -28,6 +28,7 @@ __all__ = [
     "SUNRGBD",
     "SUN_KINDS",
     "SUN_SENSORS",
+    "DefocusPairs",
     "FileDataset",
     "MapStack",
     "Part",

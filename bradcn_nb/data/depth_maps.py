@@ -10,7 +10,8 @@ import numpy as np
 from bradcn_nb.data.photos import decode_all_bits, upright
 from bradcn_nb.errors import DataError
 from bradcn_nb.files import write_atomically
-from bradcn_nb.lens.upsample import guided_upsample, resize
+from bradcn_nb.lens.thin_lens import resize
+from bradcn_nb.lens.upsample import guided_upsample
 
 KINDS = ("auto", "metres", "millimetres", "disparity")
 ENDS = (".npy", ".npz", ".png", ".tif", ".tiff", ".pfm", ".jpg", ".jpeg", ".webp")

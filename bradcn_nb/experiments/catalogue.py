@@ -13,6 +13,7 @@ from bradcn_nb.experiments.motorcycle import on_motorcycle
 from bradcn_nb.experiments.pictures import table1_pictures
 from bradcn_nb.experiments.readme_pictures import readme_pictures
 from bradcn_nb.experiments.record import provenance, weights_path, write_result
+from bradcn_nb.experiments.remedy import REMEDY, remedy
 from bradcn_nb.experiments.rooms import make_room_maps, rooms_example
 from bradcn_nb.experiments.table1 import TABLE1
 from bradcn_nb.experiments.table2 import TABLE2
@@ -28,7 +29,7 @@ MEASURES = {  # name -> function of (the bundled BRADCN, options) whose values a
     "table1-pictures": table1_pictures,
     "motorcycle": on_motorcycle,
 }
-TABLES = {table.name: table for table in (TABLE1, TABLE2)}
+TABLES = {table.name: table for table in (TABLE1, TABLE2, REMEDY)}
 
 
 def run(name: str, options: argparse.Namespace) -> Path:
@@ -46,8 +47,9 @@ def run(name: str, options: argparse.Namespace) -> Path:
             path = table.summarise()
         return path.parent
     if name in TABLES:
+        run_table = remedy if name == REMEDY.name else TABLES[name].run
         runs = options.runs / name
-        return TABLES[name].run(data, runs, options.arms, options.seeds, options.jobs, shown)
+        return run_table(data, runs, options.arms, options.seeds, options.jobs, shown)
     if name == "bundled-weights":
         return bundle_run(options.runs / "mini", data_root() / "weights")
     model = load_bradcn("mini", weights_path())

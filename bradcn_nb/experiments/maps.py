@@ -32,8 +32,19 @@ from bradcn_nb.presets import preset
 from bradcn_nb.scenes import outdoor_scene
 
 MADE_OF, ROOMS_MADE_OF = "made-of.json", "rooms-made-of.json"
+PAIRS_MADE_OF = "pairs-made-of.json"
 BATCH = 16
 SHUFFLE_SEED = 0
+
+
+def defocus_record(seed: int) -> str:
+    """Return the name of the file that says what the defocus maps of a seed were made of."""
+    return f"defocus-{seed}-made-of.json"
+
+
+def defocus_weights(folder: Path, seed: int) -> Path:
+    """Return the file of the DefocusNet that made the test pairs' defocus maps of a seed."""
+    return folder / f"defocus-{seed}.safetensors"
 
 
 def true_depth(number: int, reach: float) -> np.ndarray:

@@ -16,7 +16,7 @@ from bradcn_nb.errors import DataError
 from bradcn_nb.evaluation.metrics import Protocol
 from bradcn_nb.evaluation.predict import predict
 from bradcn_nb.experiments import variants
-from bradcn_nb.experiments.maps import ROOMS_MADE_OF
+from bradcn_nb.experiments.maps import ROOMS_MADE_OF, defocus_record, defocus_weights
 from bradcn_nb.experiments.record import weights_path
 from bradcn_nb.files import write_atomically
 from bradcn_nb.models import baselines, load_bradcn, load_weights, save_weights
@@ -49,6 +49,8 @@ class Task:
         given = {name for stage in self.preset.stages for name in stage.given if name}
         if any(name.startswith("rooms") for name in given):
             about.append(json.loads((self.maps / ROOMS_MADE_OF).read_text()))
+        if any(name.endswith(f"-{self.seed}") for name in given):  # of a net of its own
+            about.append(json.loads((self.maps / defocus_record(self.seed)).read_text()))
         net = self.preset.stages[-1].net if self.preset.stages else self.arm
         if net in baselines.NAMES:  # whose widths are not the preset's
             about.append(settings_changed(getattr(baselines.build(net), "cfg", None)))
@@ -72,13 +74,15 @@ def settings_changed(settings: Any) -> Any:
     }
 
 
-def init_files(folder: Path) -> dict[str, Path]:
-    """Return the weights that every arm starts from: stage 0's depth net and stage 1's ADCN.
+def init_files(task: Task) -> dict[str, Path]:
+    """Return the weights that an arm starts from: stage 0's depth net and stage 1's ADCN.
 
-    ADCN is taken out of the bundled BRADCN, where stage 2 left it as it was, and written to
-    `folder`.
+    ADCN is taken out of the bundled BRADCN, where stage 2 left it as it was, and written to the
+    run's folder. A DefocusNet in its place is the one that made the maps of the same seed.
     """
-    file = folder / "adcn.safetensors"
+    if getattr(task.preset.model, "error_kind", None) == "defocus":
+        return {"depth": weights_path("depth"), "adcn": defocus_weights(task.maps, task.seed)}
+    file = task.folder / "adcn.safetensors"
     if not file.is_file():
         save_weights(load_bradcn().adcn, file, "mini")
     return {"depth": weights_path("depth"), "adcn": file}
@@ -88,7 +92,7 @@ def run_task(task: Task) -> dict[str, Any]:
     """Train one arm with one seed, from its checkpoint if there is one, and judge it."""
     torch.set_num_threads(1)
     start = time.monotonic()
-    init = init_files(task.folder)
+    init = init_files(task)
     for stage in task.preset.stages:
         final = train(
             task.preset,
@@ -202,14 +206,16 @@ def _own_record(task: Task) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.is_file() else None
 
 
-def check_data(data: Path) -> tuple[Path, Path]:
+def check_data(data: Path, record: str = ROOMS_MADE_OF) -> tuple[Path, Path]:
     """Return the pairs and the maps below `data`; raises DataError naming the command that makes
     them.
+
+    `record`: the file that is written when the maps that are needed are done.
     """
     ebb, maps = data / "mini-ebb", data / "maps"
     for path, command in (
         (ebb, "make runs/data/.made"),
-        (maps / ROOMS_MADE_OF, "python -m bradcn_nb experiments maps"),
+        (maps / record, "python -m bradcn_nb experiments maps"),
     ):
         if not path.exists():
             raise DataError(f"{path}: is not there; make it with `{command}`")

@@ -4,8 +4,8 @@ results.
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import numpy as np
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.evaluation.intervals import comparisons
 from bradcn_nb.evaluation.metrics import Protocol
-from bradcn_nb.experiments.record import provenance, write_result
+from bradcn_nb.experiments.maps import ROOMS_MADE_OF
+from bradcn_nb.experiments.record import provenance, result, write_result
 from bradcn_nb.experiments.runs import Task, check_data, run_all
 from bradcn_nb.files import data_root
 from bradcn_nb.presets import Preset, Stage
@@ -35,16 +36,29 @@ def two_phases(net: str, ms_ssim: bool = True, **common: Any) -> tuple[Stage, St
     )
 
 
+def records_of(name: str) -> dict[str, Any]:
+    """Return the records of table `name`, by "ARM/SEED"; an empty dict if there are none."""
+    path = data_root() / "results" / f"{name}-images.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+
+
 @dataclass(frozen=True)
 class Table:
-    """`titles`: an arm's name -> its row's title. `preset_of(arm, seed)`: what trains it.
-    `comparisons`: pairs (a, b) of arms whose difference a - b is reported.
+    """The arms of a table and how they are compared.
+
+    * `titles`: an arm's name -> its row's title;
+    * `preset_of(arm, seed)`: what trains it; None where its records come from elsewhere;
+    * `comparisons`: pairs (a, b) of arms whose difference a - b is reported;
+    * `beside`: another table's name -> those of its arms that are shown and compared, too;
+    * `maps`: the file that is written when the maps that the arms are given are done.
     """
 
     name: str
     titles: Mapping[str, str]
-    preset_of: Callable[[str, int], Preset]
+    preset_of: Callable[[str, int], Preset | None]
     comparisons: Sequence[tuple[str, str]]
+    beside: Mapping[str, Collection[str]] = field(default_factory=dict)
+    maps: str = ROOMS_MADE_OF
 
     def run(
         self,
@@ -65,13 +79,14 @@ class Table:
         if unknown := set(chosen) - set(self.titles):
             known = ", ".join(self.titles)
             raise BradcnError(f"{self.name} has no arms {sorted(unknown)}: choose from {known}")
-        ebb, maps = check_data(data)
+        ebb, maps = check_data(data, self.maps)
         start, kept = time.monotonic(), self.kept()
         # Seed by seed: whenever it is stopped, the arms can be compared.
         tasks = [
-            Task(arm, seed, self.preset_of(arm, seed), ebb, maps, runs / arm / f"seed-{seed}")
+            Task(arm, seed, trains, ebb, maps, runs / arm / f"seed-{seed}")
             for seed in range(seeds)
             for arm in chosen
+            if (trains := self.preset_of(arm, seed))
         ]
         for record in run_all(tasks, kept, jobs, progress):
             kept[f"{record['arm']}/{record['seed']}"] = record
@@ -88,22 +103,26 @@ class Table:
     def kept(self) -> dict[str, Any]:
         """Return the records of finished trainings, by "ARM/SEED"; an empty dict if there are
         none."""
-        path = data_root() / "results" / f"{self.name}-images.json"
-        return json.loads(path.read_text()) if path.is_file() else {}
+        return records_of(self.name)
 
     def summary(self, records: Mapping[str, Any]) -> dict[str, Any]:
         """Return means per arm and the comparisons, from `records` by "ARM/SEED".
 
         A comparison takes the seeds that both arms have; with fewer than two there is none.
         """
+        titles = dict(self.titles)
+        for name, borrowed in self.beside.items():
+            own = {key: r for key, r in records_of(name).items() if r["arm"] in borrowed}
+            records = {**own, **records}
+            titles |= {arm: result(f"{name}.arms.{arm}.title") for arm in borrowed}
         by_arm: dict[str, dict[int, dict]] = {}
         for record in records.values():
             by_arm.setdefault(record["arm"], {})[record["seed"]] = record
         arms = {}
-        for name in filter(by_arm.__contains__, self.titles):
+        for name in filter(by_arm.__contains__, titles):
             own = by_arm[name]
             arms[name] = {
-                "title": self.titles[name],
+                "title": titles[name],
                 "seeds": sorted(own),
                 "parameters": next(iter(own.values()))["parameters"],
                 **{metric: float(np.mean([own[s][metric] for s in own])) for metric in METRICS},

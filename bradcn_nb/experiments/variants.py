@@ -1,118 +1,27 @@
-"""Nets that are not the paper's: BRADCN with parts left out, with a gate, with a signed error.
+"""Nets that are not the paper's: BRADCN with a gate, a signed error, or a defocus map.
 
-Table II leaves branches out. The gate (ledger id "error-gate") lets De close the branch of the
-depth instead of being added. The signed ADCN (ledger id "signed-error") says which way the depth is
-wrong.
+The gate (ledger id "error-gate") lets De close the branch of the depth instead of being added. The
+signed ADCN (ledger id "signed-error") says which way the depth is wrong. The DefocusNet (ledger id
+"pairs-defocus") takes ADCN's place and predicts what blurs: the radius of each place's disc.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass, fields, replace
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bradcn_nb.errors import BradcnError
-from bradcn_nb.models import ADCN, BRADCN, BRADCNOutput, DepthNet, RenderNet, load_bradcn
+from bradcn_nb.experiments.bradcn_variant import BRADCNVariant, VariantConfig, plain, vary
+from bradcn_nb.lens.defocus import draw_defocus
+from bradcn_nb.models import ADCN, BRADCN, BRADCNOutput, baselines, load_bradcn
 from bradcn_nb.models.blocks import add_maps, centre, check_image
-from bradcn_nb.models.bradcn import DenseBranch
-from bradcn_nb.models.hub import HubNet
+from bradcn_nb.models.defocus_net import DefocusNet
 from bradcn_nb.models.weights import load_weights, read_metadata, variant_settings
 from bradcn_nb.presets import ALL_BUT_ADCN, ModelConfig, Preset, preset
-
-BRANCHES = ("depth", "error")
-
-
-@dataclass(frozen=True)
-class VariantConfig(ModelConfig):
-    """A model's configuration, and how it differs from the paper's."""
-
-    branches: tuple[str, ...] = BRANCHES  # the sums that are made: Eq. 1, Eq. 3
-    error_use: str = "add"  # Eq. 3; "gate": De closes the depth's branch
-    error_kind: str = "absolute"  # Eq. 2; "signed": Dgt - Do
-
-
-def vary(cfg: ModelConfig, **settings: object) -> VariantConfig:
-    """Return `cfg` with settings of VariantConfig, or of ModelConfig, changed."""
-    values = {field.name: getattr(cfg, field.name) for field in fields(cfg)}
-    return VariantConfig(**values | settings)
-
-
-def plain(cfg: ModelConfig) -> ModelConfig:
-    """Return what a variant's configuration shares with the paper's model."""
-    return ModelConfig(**{field.name: getattr(cfg, field.name) for field in fields(ModelConfig)})
-
-
-class BRADCNVariant(BRADCN):
-    """BRADCN whose branches can be left out, and which can be asked for its maps alone.
-
-    `forward(image, depth=None, depth_error=None, branches=cfg.branches, render=True)`: as BRADCN's;
-    a branch that is not named enters no sum, and what it alone needs is not computed and left None.
-    Without `render` the maps alone are predicted. Raises BradcnError for an unknown branch.
-    """
-
-    config = VariantConfig
-
-    def __init__(self, cfg: VariantConfig):
-        HubNet.__init__(self, cfg)
-        shared = plain(cfg)
-        self.render_net = RenderNet(shared)
-        self.depth_net = DepthNet(shared)
-        self.adcn = self._adcn(cfg)
-        self.depth_branch = DenseBranch(shared)
-        self.error_branch = self._error_branch(cfg)
-
-    def _adcn(self, cfg: VariantConfig) -> ADCN:
-        return ADCN(plain(cfg))
-
-    def _error_branch(self, cfg: VariantConfig) -> nn.Module:
-        return DenseBranch(plain(cfg))
-
-    def forward(
-        self,
-        image: Tensor,
-        depth: Tensor | None = None,
-        depth_error: Tensor | None = None,
-        branches: Collection[str] | None = None,
-        render: bool = True,
-    ) -> BRADCNOutput:
-        branches = self.cfg.branches if branches is None else branches
-        if unknown := set(branches) - set(BRANCHES):
-            raise BradcnError(f"unknown branches {sorted(unknown)}: choose from {BRANCHES}")
-        depth, depth_error = self.maps(image, depth, depth_error, branches)
-        if not render:
-            return BRADCNOutput(None, depth, depth_error)
-        maps = self.mix(self.render_net.encode(image), depth, depth_error, branches)
-        return BRADCNOutput(self.render_net.decode(maps, image), depth, depth_error)
-
-    def maps(
-        self, image: Tensor, depth: Tensor | None, error: Tensor | None, branches: Collection[str]
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Return Do and De, (N, 1, H, W) in metres, as given or else as predicted, where needed."""
-        if error is None and "error" in branches:
-            error = self.adcn(image)
-        if depth is None and "depth" in branches:
-            depth = self.depth_net(image)
-        return depth, error
-
-    def mix(
-        self,
-        maps: list[Tensor],
-        depth: Tensor | None,
-        error: Tensor | None,
-        branches: Collection[str],
-    ) -> list[Tensor]:
-        """Return the decoder's maps: `maps` (Eo) and what the `branches` add to them."""
-        if "depth" in branches:
-            maps = add_maps(maps, self.depth_branch(depth))
-        if "error" in branches:
-            maps = add_maps(maps, self.error_branch(error))
-        return maps
-
-    def error_label(self, depth: Tensor, truth: Tensor) -> Tensor:
-        """Return what its ADCN learns, (N, 1, H, W) in metres: |Do - Dgt| (Eq. 2)."""
-        return (truth - depth).abs()
 
 
 class ErrorGate(nn.Module):
@@ -182,17 +91,11 @@ class SignedADCN(ADCN):
         return self.unet(torch.cat((centre(image), 1 / depth), dim=1))
 
 
-class SignedBRADCN(BRADCNVariant):
-    """BRADCN whose ADCN sees the depth, and says which way it is wrong.
+class DepthSeen(BRADCNVariant):
+    """BRADCN whose calibration net sees the depth, too.
 
     Raises BradcnError for a given depth with holes: 0 is no depth to correct.
     """
-
-    def __init__(self, cfg: ModelConfig):
-        super().__init__(vary(cfg, error_kind="signed"))
-
-    def _adcn(self, cfg: VariantConfig) -> ADCN:
-        return SignedADCN(VariantConfig(**vars(plain(cfg)), error_kind="signed"))
 
     def maps(
         self, image: Tensor, depth: Tensor | None, error: Tensor | None, branches: Collection[str]
@@ -205,22 +108,85 @@ class SignedBRADCN(BRADCNVariant):
             error = self.adcn(image, depth)
         return super().maps(image, depth, error, branches)
 
-    def error_label(self, depth: Tensor, truth: Tensor) -> Tensor:
-        """Return what its ADCN learns, (N, 1, H, W) in metres: Dgt - Do."""
-        return truth - depth
+
+class SignedBRADCN(DepthSeen):
+    """BRADCN whose ADCN says which way the depth is wrong."""
+
+    def __init__(self, cfg: VariantConfig):
+        super().__init__(vary(cfg, error_kind="signed"))
+
+    def _adcn(self, cfg: VariantConfig) -> ADCN:
+        return SignedADCN(VariantConfig(**vars(plain(cfg)), error_kind="signed"))
+
+    def error_label(self, depth: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return what its ADCN learns of a batch, (N, 1, H, W) in metres: Dgt - Do."""
+        return batch["depth"] - depth
+
+
+class DefocusBRADCN(DepthSeen):
+    """BRADCN with a DefocusNet in ADCN's place: Eq. 3 adds a defocus map, in % of the height.
+
+    With `cfg.error_use` "lens" the map also draws: the Render Net corrects a picture that the
+    classical renderer has blurred by it, and no longer the sharp one. No gradient goes through that
+    renderer.
+    """
+
+    def _adcn(self, cfg: VariantConfig) -> ADCN:
+        return DefocusNet(plain(cfg))
+
+    def mixed_in(self, image: Tensor, error: Tensor | None) -> Tensor:
+        if self.cfg.error_use != "lens" or error is None:
+            return image
+        return lens_pictures(image, error)
+
+    def error_label(self, depth: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return what its net learns of a batch of pairs: their defocus, (N, 1, H, W) in %."""
+        return batch["defocus"]
+
+
+class DefocusDMSHN(DefocusBRADCN):
+    """The calibrated lens picture, corrected by Table I's DMSHN and not by the Render Net."""
+
+    def __init__(self, cfg: VariantConfig):
+        super().__init__(cfg)
+        self.dmshn = baselines.build("dmshn-skip")
+
+    def forward(
+        self, image: Tensor, depth: Tensor | None = None, depth_error: Tensor | None = None
+    ) -> BRADCNOutput:
+        depth, error = self.maps(image, depth, depth_error, self.cfg.branches)
+        return BRADCNOutput(self.dmshn.draw(lens_pictures(image, error)), depth, error)
+
+
+@torch.no_grad()
+def lens_pictures(image: Tensor, defocus: Tensor) -> Tensor:
+    """Return `draw_defocus` of a batch: pictures (N, 3, H, W), radii (N, 1, H, W) in % of H."""
+    pictures = image.permute(0, 2, 3, 1).float().cpu().numpy()
+    radii = defocus[:, 0].float().cpu().numpy()
+    drawn = [draw_defocus(*pair) for pair in zip(pictures, radii, strict=True)]
+    return torch.from_numpy(np.stack(drawn)).permute(0, 3, 1, 2).to(image)
 
 
 def build(cfg: ModelConfig) -> BRADCN:
     """Return the paper's BRADCN for a plain configuration, else the variant that it describes.
 
-    Raises BradcnError for a gate with a signed error, which nobody has thought through.
+    Raises BradcnError for a gate or a lens with another error than theirs, which nobody has thought
+    through.
     """
     if not isinstance(cfg, VariantConfig):
         return BRADCN(cfg)
-    gated, signed = cfg.error_use == "gate", cfg.error_kind == "signed"
-    if gated and signed:
-        raise BradcnError("a gate wants the size of an error, a signed ADCN predicts its sign, too")
-    return (GatedBRADCN if gated else SignedBRADCN if signed else BRADCNVariant)(cfg)
+    nets = {
+        ("add", "absolute"): BRADCNVariant,
+        ("gate", "absolute"): GatedBRADCN,
+        ("add", "signed"): SignedBRADCN,
+        ("add", "defocus"): DefocusBRADCN,
+        ("lens", "defocus"): DefocusBRADCN,
+        ("dmshn", "defocus"): DefocusDMSHN,
+    }
+    chosen = cfg.error_use, cfg.error_kind
+    if chosen not in nets:
+        raise BradcnError(f"no net for an error that is {chosen[1]} and used as {chosen[0]!r}")
+    return nets[chosen](cfg)
 
 
 def load(preset_name: str, path: str | Path) -> BRADCN:

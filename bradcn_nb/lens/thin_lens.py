@@ -5,6 +5,7 @@ In the whole of `lens` pictures are floats: `finite_floats` refuses anything els
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 
@@ -90,3 +91,10 @@ def over_white(picture: np.ndarray) -> np.ndarray:
         return picture
     alpha = picture[..., 3:]
     return picture[..., :3] * alpha + (1 - alpha)
+
+
+def resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A picture or map at `size` (height, width): by area averages, or bilinear if it grows."""
+    smaller = size[0] < picture.shape[0]
+    method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return cv2.resize(picture, size[::-1], interpolation=method)

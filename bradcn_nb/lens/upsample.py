@@ -8,13 +8,11 @@ it to the photograph. `upsample_bilinear` is the paper's way (Section IV-F), kep
 import cv2
 import numpy as np
 
-from bradcn_nb.lens.by_depth import HIGHLIGHTS, disc_kernel, render_layered
-from bradcn_nb.lens.thin_lens import finite_floats, linear_to_srgb, over_white, srgb_to_linear
+from bradcn_nb.lens.by_depth import HIGHLIGHTS, render_layered
+from bradcn_nb.lens.defocus import LARGEST_RADIUS, WORK_HEIGHT, matching_radius
+from bradcn_nb.lens.thin_lens import finite_floats, over_white, resize
 
-LARGEST_RADIUS = 0.09  # of a disc that is looked for, in image heights
-WORK_HEIGHT = 256  # rows of the picture on which discs are compared and radii are refined
 WORK_PIXELS = 2**19  # of the same, at most: a panorama has fewer rows
-WINDOW = 1.5  # deviation in net pixels of the window in which pictures are compared
 SHARP = (0.3, 0.6)  # net pixels: radii below the first are none, from the second on they are kept
 RESIDUAL = 2.0  # deviation in net pixels of what the discs cannot explain
 
@@ -36,7 +34,7 @@ def upsample_stack(photo: np.ndarray, net: np.ndarray) -> np.ndarray:
     height, width = photo.shape[:2]
     rows, columns = net.shape[:2]
     seen = over_white(finite_floats(photo))
-    radius = _matching_radius(seen, net)
+    radius = matching_radius(seen, net)
     # Half a vote for the sharpest neighbour: an edge that is too sharp is seen less than a soft one
     radius = 0.5 * (radius + cv2.erode(radius, np.ones((3, 3), np.uint8)))
     radius = np.clip(guided_upsample(radius, seen), 0, LARGEST_RADIUS * rows)
@@ -88,38 +86,3 @@ def guided_upsample(
     for channel in range(3):
         result += upsample_bilinear(slope[..., channel], full) * photo[..., channel]
     return result
-
-
-def _matching_radius(photo: np.ndarray, net: np.ndarray) -> np.ndarray:
-    """For each net pixel the radius, in net pixels, of the disc that makes the photo like net's."""
-    rows, columns = net.shape[:2]
-    factor = int(np.clip(round(WORK_HEIGHT / rows), 1, 4))
-    sharp = resize(photo, (rows * factor, columns * factor))
-    light = srgb_to_linear(sharp)
-    radii = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
-    while radii[-1] < LARGEST_RADIUS * rows:
-        radii = np.append(radii, radii[-1] * 4 / 3)
-    costs = np.empty((len(radii), rows, columns), np.float32)
-    for index, radius in enumerate(radii):
-        disc = disc_kernel(radius * factor)
-        blurred = linear_to_srgb(cv2.filter2D(light, -1, disc, borderType=cv2.BORDER_REFLECT_101))
-        difference = ((resize(blurred, (rows, columns)) - net) ** 2).mean(axis=2)
-        costs[index] = cv2.GaussianBlur(difference, (0, 0), WINDOW)
-    costs += 1e-6 * np.arange(len(radii), dtype=np.float32)[:, None, None]  # a tie means no blur
-    best = costs.argmin(axis=0)
-    # The minimum of the parabola through the best radius and its two neighbours.
-    inner = np.clip(best, 1, len(radii) - 2)
-    below, at, above = (
-        np.take_along_axis(costs, (inner + step)[None], axis=0)[0] for step in (-1, 0, 1)
-    )
-    shift = np.clip((below - above) / (2 * (below - 2 * at + above) + 1e-12), -0.5, 0.5)
-    place = np.where(best == inner, inner + shift, best)
-    radius = np.interp(place, np.arange(len(radii)), radii).astype(np.float32)
-    return cv2.medianBlur(radius, 5)
-
-
-def resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A picture or map at `size` (height, width): by area averages, or bilinear if it grows."""
-    smaller = size[0] < picture.shape[0]
-    method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    return cv2.resize(picture, size[::-1], interpolation=method)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import Dataset
 
-from bradcn_nb.data import EBB, SUNRGBD, FileDataset, MappedEBB, Part, Scenes
+from bradcn_nb.data import EBB, SUNRGBD, DefocusPairs, FileDataset, MappedEBB, Part, Scenes
 from bradcn_nb.errors import DataError, RunError
 from bradcn_nb.files import data_root
 from bradcn_nb.models import ADCN, BRADCN, DepthNet, baselines, load_weights
@@ -47,15 +47,17 @@ def ebb_set(
     split: str,
     root: Path | None,
     maps: Path | None = None,
-    given: tuple[str | None, str | None] = (None, None),
+    given: tuple[str | None, ...] = (),
     flip: bool = False,
+    defocus: bool = False,
 ) -> EBB:
     """Return EBB! at the preset's training size; raises DataError as `EBB` does.
 
     * `split`: "train", "test", or "check" for the preset's own pairs of neither;
     * `root`: the folder of the first two, or None for the bundled set;
     * `maps`, `given`: a folder, and the names of its maps that items hold beside the pictures;
-    * `flip`: whether half of the pairs are mirrored, other ones in each epoch.
+    * `flip`: whether half of the pairs are mirrored, other ones in each epoch;
+    * `defocus`: whether items hold the pair's defocus instead of its bokeh.
     """
     if split == "check":
         root, split = data_root() / preset.data.check, "train"
@@ -63,10 +65,12 @@ def ebb_set(
     size, scale = preset.data.train_size, preset.data.truth_scale
     cache = 4400 * size[0] * size[1] * 3 * (1 + scale**2) < CACHE_BYTES
     options = {"truth_scale": scale, "flip": flip, "seed": preset.seed, "cache": cache}
+    if any(given) and maps is None:
+        raise DataError(f"maps {given} are asked for: name their folder")
+    if defocus:
+        return DefocusPairs(root, split, size, maps, given, **options)
     if not any(given):
         return EBB(root, split, size, **options)
-    if maps is None:
-        raise DataError(f"maps {given} are asked for: name their folder")
     return MappedEBB(root, split, size, maps, given, **options)
 
 
@@ -107,7 +111,7 @@ def check_data(preset: Preset, stages: Iterable[Stage], data: Mapping[str, Path]
     `data`: folders by name ("ebb", "sun", "labels"); without one, the preset's bundled set.
     """
     for kind in sorted({stage.data for stage in stages}):
-        if kind == "ebb":
+        if kind in ("ebb", "pairs"):
             ebb_set(preset, "train", data.get("ebb"))
         elif kind != "scenes":
             sun_set(preset, "train", data.get("sun"))
@@ -134,8 +138,9 @@ def datasets(
         return scenes, Scenes(wanted, STAGE0_CHECK_SEED, data.train_size)
 
     def items(split: str, flip: bool = False) -> FileDataset:
-        if stage.data == "ebb":
-            return ebb_set(preset, split, sources.ebb, sources.maps, stage.given, flip)
+        if stage.data in ("ebb", "pairs"):
+            pairs = stage.data == "pairs"
+            return ebb_set(preset, split, sources.ebb, sources.maps, stage.given, flip, pairs)
         if stage.data == "sun":
             return sun_set(preset, split, sources.sun, flip)
         frames, folder = sun_set(preset, split, sources.sun), sources.labels / split
@@ -208,7 +213,8 @@ def compare(stage: Stage, net: torch.nn.Module, batch: dict) -> Comparison:
     as its reach (ledger id "stage0"). Stage 1: metres (Eq. 2). Stage 2:
     pictures in [0, 1], enlarged to the truth's size as the protocol val294
     does it (ledger id "mini-truth"). Where the ADCN of a whole model alone
-    learns, its label is made in the step, from the depth of the batch.
+    learns, its label is made in the step: from the depth of the batch, or
+    from its pair.
     """
     if stage.net == "depth":
         known, reach = batch["mask"], 1 / net_of(net).shift
@@ -218,9 +224,9 @@ def compare(stage: Stage, net: torch.nn.Module, batch: dict) -> Comparison:
     if stage.net == "adcn":
         return net(batch["image"]), batch["error"], batch["mask"]
     if stage.calibrates:
-        output = net(batch["image"], render=False)
-        label = net_of(net).error_label(output.depth, batch["depth"])
-        return output.depth_error, label, batch.get("mask")
+        given = given_maps(batch) if stage.data == "pairs" else {}
+        output = net(batch["image"], **given, render=False)
+        return output.depth_error, net_of(net).error_label(output.depth, batch), batch.get("mask")
     output = net(batch["image"], **given_maps(batch))
     return enlarge(output.bokeh, batch["bokeh"]), batch["bokeh"], None
 
@@ -242,7 +248,7 @@ def terms(stage: Stage, batch: dict) -> int:
 
     Batches of unequal size, of one step or of several processes, are weighted by it.
     """
-    masked = stage.data in ("sun", "labels")
+    masked = stage.data in ("sun", "labels", "pairs")
     return int(batch["mask"].sum()) if masked else len(batch["image"])
 
 
@@ -270,7 +276,7 @@ def panels(stage: Stage, net: torch.nn.Module, batch: dict) -> list[list[torch.T
     elif stage.net == "adcn" or stage.calibrates:
         prediction, target, mask = compare(stage, net, batch)
         target = target if mask is None else torch.where(mask, target, 0)
-        columns = [image, prediction.abs() / 2, target.abs() / 2]  # white: 2 m wrong
+        columns = [image, prediction.abs() / 2, target.abs() / 2]  # white: 2 m, or 2 %
     else:
         output = net(image, **given_maps(batch))
         maps = [] if output.depth is None else [1 / output.depth]
