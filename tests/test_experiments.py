@@ -172,7 +172,8 @@ def test_table1_gives_every_net_the_same_budget(tmp_path):
     """Trained weights within 20 % of BRADCN's, and the same stages but for the net and what is
     frozen.
     """
-    counts, stages, init = {}, set(), runs.init_files(tmp_path)
+    task = runs.Task("bradcn", 0, table1.arm_preset("bradcn", 0), *[tmp_path] * 3)
+    counts, stages, init = {}, set(), runs.init_files(task)
     for name in table1.TITLES:
         chosen = table1.arm_preset(name, 0)
         if chosen.stages:

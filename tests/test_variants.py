@@ -129,7 +129,7 @@ def test_a_gate_without_the_depth_that_it_closes_is_refused(image):
         build(vary(mini, error_use="gate"))(image, branches=("error",))
     with pytest.raises(BradcnError, match="unknown branches"):
         build(vary(mini))(image, branches=("focus",))
-    with pytest.raises(BradcnError, match="gate wants the size"):
+    with pytest.raises(BradcnError, match="no net for an error that is signed and used as 'gate'"):
         build(vary(mini, error_use="gate", error_kind="signed"))
 
 

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from bradcn_nb.cli.common import Parser, add_common, add_set, add_sun_split, command, natural
-from bradcn_nb.errors import RunError
+from bradcn_nb.errors import BradcnError, RunError
 from bradcn_nb.presets import PRECISIONS, PRESETS, preset
 
 RECIPE = ("precision", "accumulate", "clip", "ema")
@@ -29,6 +29,7 @@ def add(group) -> None:
         "      --sun /data/SUNRGBD --depth depth.safetensors --precision bf16 --tensorboard\n"
         "  python -m bradcn_nb train --preset paper --set data.sun_counts=250,50 ...\n"
         "  python -m bradcn_nb train --preset paper --max-steps 20 ...   (a trial)\n"
+        "  python -m bradcn_nb train --calibration pairs --run runs/pairs\n"
         "  accelerate launch --multi_gpu -m bradcn_nb train --preset paper ...\n"
         "  torchrun --nproc-per-node 2 -m -- bradcn_nb train ...   (several, without a GPU)",
     )
@@ -97,6 +98,14 @@ def _add_recipe(group: Parser) -> None:
         action="store_true",
         help="not the paper's: an ADCN that sees the depth and predicts which way it is wrong",
     )
+    group.add_argument(
+        "--calibration",
+        choices=("depth", "pairs"),
+        default="depth",
+        help="what stage 1 learns: the depth's error, from measured depth (default, the paper's);"
+        " or how strongly each place is blurred, from the pairs themselves: then no SUN RGB-D is"
+        " needed, a lens draws by it, and the Render Net corrects",
+    )
     group.add_argument("--precision", choices=PRECISIONS, help="default: the preset's, fp32")
     for name, kind, metavar, text in (
         (
@@ -120,10 +129,13 @@ def run_training(options: argparse.Namespace) -> None:
     from bradcn_nb.training.backup import Backup
     from bradcn_nb.training.settings import with_settings
 
-    if options.signed_error:
+    if options.signed_error and options.calibration == "pairs":
+        raise BradcnError("train: give --signed-error or --calibration pairs, not both")
+    if options.signed_error or options.calibration == "pairs":
         from bradcn_nb.experiments import variants
 
-        chosen, build = variants.with_signed_error(chosen), {"build": variants.build}
+        vary = variants.with_signed_error if options.signed_error else variants.with_pairs
+        chosen, build = vary(chosen), {"build": variants.build}
     given = {name: getattr(options, name) for name in RECIPE}
     settings = [f"recipe.{name}={value}" for name, value in given.items() if value is not None]
     settings = [f"data.sun_split={options.sun_split}", *settings, *options.set]

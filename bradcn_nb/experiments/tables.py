@@ -114,7 +114,8 @@ class Table:
         for name, borrowed in self.beside.items():
             own = {key: r for key, r in records_of(name).items() if r["arm"] in borrowed}
             records = {**own, **records}
-            titles |= {arm: result(f"{name}.arms.{arm}.title") for arm in borrowed}
+            there = {record["arm"] for record in own.values()}
+            titles |= {arm: result(f"{name}.arms.{arm}.title") for arm in borrowed if arm in there}
         by_arm: dict[str, dict[int, dict]] = {}
         for record in records.values():
             by_arm.setdefault(record["arm"], {})[record["seed"]] = record

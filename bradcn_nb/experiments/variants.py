@@ -216,3 +216,20 @@ def with_signed_error(chosen: Preset) -> Preset:
         for stage in chosen.stages
     )
     return replace(chosen, model=vary(chosen.model, error_kind="signed"), stages=stages)
+
+
+def with_pairs(chosen: Preset) -> Preset:
+    """Return the preset with a calibration that learns from pairs; train it with `build`.
+
+    Its stage 1 teaches a DefocusNet beside the frozen depth net, on EBB! alone; in stage 2 both
+    are frozen, and the Render Net corrects what the lens draws by the map. It mixes that picture
+    in, at every size (ledger ids "pairs-defocus", "mini-skip"): `render` weights must do so, too.
+    """
+    model = vary(chosen.model, error_kind="defocus", error_use="lens", skip=True)
+    stages = tuple(
+        replace(stage, net="bradcn", data="pairs", frozen=ALL_BUT_ADCN)
+        if stage.net == "adcn"
+        else replace(stage, frozen=("adcn", "depth_net") if stage.net == "bradcn" else stage.frozen)
+        for stage in chosen.stages
+    )
+    return replace(chosen, model=model, stages=stages)
