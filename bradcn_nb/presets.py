@@ -72,7 +72,8 @@ class Stage:
 
     name: str
     net: str  # "depth" | "adcn" | "bradcn" | the name of a baseline
-    data: str  # "scenes" | "sun" | "labels" | "ebb" | "pairs": EBB! for what its pairs tell
+    # "scenes" | "sun" | "labels" | "ebb" | "pairs", EBB!'s defocus
+    data: str
     epochs: int
     lr: float
     batch: int  # items that one process computes at once
@@ -81,8 +82,8 @@ class Stage:
     samples_per_epoch: int | None = None  # None: the whole data set
     frozen: tuple[str, ...] = ()  # parts of the net that keep their weights
     schedule: str = "constant"  # or "cosine", see `training.steps.SCHEDULES`
-    # Do and De as `data.maps` holds them; None: predicted, or not used
-    given: tuple[str | None, str | None] = (None, None)
+    # Do, De (and defocus) of `data.maps`; None: predicted, or not used
+    given: tuple[str | None, ...] = (None, None)
 
     @property
     def calibrates(self) -> bool:

@@ -1,6 +1,7 @@
 """The book's sources hang together: contents, pairs, badges, metadata, alt text. Builds nothing."""
 
 import ast
+import base64
 import importlib
 import inspect
 import re
@@ -10,8 +11,10 @@ from collections.abc import Iterator
 from operator import attrgetter
 from pathlib import Path
 
+import cv2
 import jupytext
 import nbformat
+import numpy as np
 import pytest
 import yaml
 
@@ -70,6 +73,25 @@ def test_text_is_brought_over_without_running_anything(tmp_path: Path, monkeypat
     script.write_text(text + "\n# %%\nprint(1)\n", "utf-8")
     kept = notebook.read_bytes()
     assert not refresh.update_prose(script) and notebook.read_bytes() == kept
+
+
+def test_photographs_are_kept_as_jpeg_and_curves_to_the_pixel() -> None:
+    rng = np.random.default_rng(0)
+    soft = cv2.GaussianBlur(rng.random((200, 300, 3)), (0, 0), 3)
+    pictures = {"photograph": soft / soft.max(), "curve": np.ones((200, 300, 3))}
+    pictures["curve"][50:52] = 0
+    kept = {}
+    for name, picture in pictures.items():
+        png = cv2.imencode(".png", (255 * picture).astype(np.uint8))[1].tobytes()
+        data = {"image/png": base64.b64encode(png).decode()}
+        output = nbformat.v4.new_output("display_data", data)
+        refresh.smaller(output)
+        ((kind, coded),) = output.data.items()
+        assert len(coded) < len(data["image/png"])
+        pixels = cv2.imdecode(np.frombuffer(base64.b64decode(coded), np.uint8), cv2.IMREAD_COLOR)
+        kept[name] = kind, np.abs(pixels / 255 - picture).max()
+    assert kept["photograph"][0] == "image/jpeg" and kept["photograph"][1] < 0.06
+    assert kept["curve"] == ("image/png", 0)
 
 
 @every_notebook

@@ -226,7 +226,8 @@ def compare(stage: Stage, net: torch.nn.Module, batch: dict) -> Comparison:
     if stage.calibrates:
         given = given_maps(batch) if stage.data == "pairs" else {}
         output = net(batch["image"], **given, render=False)
-        return output.depth_error, net_of(net).error_label(output.depth, batch), batch.get("mask")
+        label = net_of(net).error_label(output.depth, batch)
+        return output.depth_error, label, batch.get("mask")
     output = net(batch["image"], **given_maps(batch))
     return enlarge(output.bokeh, batch["bokeh"]), batch["bokeh"], None
 
