@@ -12,7 +12,7 @@ from bradcn_nb.data.depth_maps import check_depth_output, fitted, read_depth_map
 from bradcn_nb.data.depth_models import estimate_depth
 from bradcn_nb.data.photos import MIN_SIDE, check_output, read_photo, write_photo
 from bradcn_nb.errors import BradcnError, PhotoError
-from bradcn_nb.lens.by_depth import NEAREST_M, render_lens
+from bradcn_nb.lens.by_depth import LARGEST_DISC, NEAREST_M, render_lens
 from bradcn_nb.lens.thin_lens import over_white, resize
 from bradcn_nb.lens.upsample import guided_upsample, upsample_stack
 from bradcn_nb.models.blocks import pad_to_stride
@@ -115,6 +115,19 @@ def depth_of(photo: np.ndarray, depth_net: nn.Module, cfg: ModelConfig) -> np.nd
     disparity = 1 / np.maximum(metres[0, 0, :rows, :columns].float().cpu().numpy(), 1e-3)
     fine = guided_upsample(disparity.astype(np.float32), photo)
     return np.maximum(1 / np.clip(fine, disparity.min(), disparity.max()), NEAREST_M)
+
+
+def defocus_of(
+    photo: np.ndarray, depth_net: nn.Module, defocus_net: nn.Module, cfg: ModelConfig
+) -> np.ndarray:
+    """Radius (H,W) of each place's disc in % of the height of a photograph (H,W,3), as a
+    DefocusNet says, brought to the photograph's edges.
+    """
+    tensor, rows, columns = _net_input(photo, depth_net, cfg)
+    with torch.inference_mode():
+        radius = defocus_net(tensor, depth_net(tensor))
+    small = radius[0, 0, :rows, :columns].float().cpu().numpy()
+    return np.clip(guided_upsample(small, photo), 0, 100 * LARGEST_DISC)
 
 
 def _net_input(

@@ -18,11 +18,13 @@ NAMES = {  # name: what is measured under it; each writes one file of data/resul
     "table1": "BRADCN beside the other methods (hours; goes on where it stopped)",
     "table2": "the ablation and its oracles (likewise)",
     "remedy": "a calibration that learns from pairs, its controls and oracles (hours; likewise)",
+    "defocus": "how well its maps foretell blur, and its pictures (after remedy; minutes)",
     "summaries": "the tables' means and intervals again, from their records",
     "table1-pictures": "what the nets of table1 draw on three pictures, as far as they are trained",
     "motorcycle": "a real photograph with measured depth; also the nets of both tables, if trained",
     "readme-pictures": "the README's two pictures, from the bundled weights",
     "bundled-weights": "data/weights: the weights, logs and samples of the training RUNS/mini",
+    "defocus-weights": "data/weights: the net that foretells blur, the remedy's seed 0",
 }
 
 

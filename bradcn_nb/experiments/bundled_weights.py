@@ -13,10 +13,13 @@ from pathlib import Path
 from PIL import Image
 
 from bradcn_nb.errors import RunError
+from bradcn_nb.experiments.defocus import calibration_preset
+from bradcn_nb.experiments.variants import build
 from bradcn_nb.files import write_atomically
 from bradcn_nb.models import BRADCN, DepthNet, load_weights, save_weights
 from bradcn_nb.presets import Preset, Stage, preset
 
+TRAINED = "bradcn.safetensors"
 JPEG_QUALITY = 75  # a strip of four pictures is then some 75 kB
 
 
@@ -57,7 +60,6 @@ def keep_weights(preset: Preset, run_dir: Path, out_dir: Path) -> list[Path]:
 
     Raises WeightsError when the run has no finished weights of this preset.
     """
-    known = ("stage", "steps", "seed", "config", "commit", "versions", "log_sha256")
     kept = []
     for name, net, file in (
         ("bradcn", BRADCN(preset.model), run_dir / "bradcn.safetensors"),
@@ -65,8 +67,25 @@ def keep_weights(preset: Preset, run_dir: Path, out_dir: Path) -> list[Path]:
     ):
         about = load_weights(file, net, preset.name)
         kept.append(out_dir / f"{name}-{preset.name}.safetensors")
-        metadata = {key: value for key, value in about.items() if key in known}
-        save_weights(net, kept[-1], preset.name, half=True, **metadata)
+        save_weights(net, kept[-1], preset.name, half=True, **made_by(about))
+    return kept
+
+
+def made_by(about: dict[str, str]) -> dict[str, str]:
+    """Return what a weights file's metadata say of its making, and not of its net."""
+    known = ("stage", "steps", "seed", "config", "commit", "versions", "log_sha256")
+    return {key: value for key, value in about.items() if key in known}
+
+
+def keep_defocus(run_dir: Path, out_dir: Path) -> Path:
+    """Copy the DefocusNet of seed 0, which has learned from all training pairs; return the file.
+
+    Raises WeightsError where the remedy has not been trained.
+    """
+    net = build(calibration_preset(0).model)
+    about = load_weights(run_dir / "seed-0" / "fold-whole" / "stage1" / TRAINED, net, "mini")
+    kept = out_dir / "defocus-mini.safetensors"
+    save_weights(net.adcn, kept, "mini", half=True, **made_by(about))
     return kept
 
 

@@ -5,8 +5,9 @@ import time
 from pathlib import Path
 
 from bradcn_nb.experiments import measure, metrics
-from bradcn_nb.experiments.bundled_weights import bundle_run
+from bradcn_nb.experiments.bundled_weights import bundle_run, keep_defocus
 from bradcn_nb.experiments.cost import cost
+from bradcn_nb.experiments.defocus_quality import defocus_quality
 from bradcn_nb.experiments.errors import errors
 from bradcn_nb.experiments.maps import make_maps
 from bradcn_nb.experiments.motorcycle import on_motorcycle
@@ -25,6 +26,7 @@ MEASURES = {  # name -> function of (the bundled BRADCN, options) whose values a
     "metrics": metrics.metrics,
     "cost": cost,
     "errors": errors,
+    "defocus": defocus_quality,
     "rooms": rooms_example,
     "table1-pictures": table1_pictures,
     "motorcycle": on_motorcycle,
@@ -50,6 +52,8 @@ def run(name: str, options: argparse.Namespace) -> Path:
         run_table = remedy if name == REMEDY.name else TABLES[name].run
         runs = options.runs / name
         return run_table(data, runs, options.arms, options.seeds, options.jobs, shown)
+    if name == "defocus-weights":
+        return keep_defocus(options.runs / "remedy" / "calibration", data_root() / "weights")
     if name == "bundled-weights":
         return bundle_run(options.runs / "mini", data_root() / "weights")
     model = load_bradcn("mini", weights_path())

@@ -19,13 +19,17 @@ from bradcn_nb.evaluation.matching import matched
 from bradcn_nb.evaluation.metrics import eight_bit, psnr
 from bradcn_nb.evaluation.test_set import evaluate
 from bradcn_nb.experiments.record import weights_path
+from bradcn_nb.experiments.remedy import REMEDY
+from bradcn_nb.experiments.trained import finished
 from bradcn_nb.files import data_root
 from bradcn_nb.lens.by_depth import render_lens
+from bradcn_nb.lens.defocus import draw_defocus
 from bradcn_nb.lens.thin_lens import coc_diameter
 from bradcn_nb.lens.upsample import upsample_bilinear, upsample_stack
 from bradcn_nb.models import BRADCN, load_depth_net
+from bradcn_nb.models.bundled import load_defocus_net
 from bradcn_nb.models.weights import weights_hash
-from bradcn_nb.photograph import depth_of, net_bokeh
+from bradcn_nb.photograph import defocus_of, depth_of, net_bokeh
 from bradcn_nb.presets import preset
 from bradcn_nb.scenes import outdoor_scene
 
@@ -138,13 +142,17 @@ def real(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
     """Render every real pair of a folder; PSNR (dB) against its bokeh, beside what is simpler.
 
     `psnr` at the photographs' own size, `small_*` after both are brought to mini-EBB's 192x128; of
-    the net, of the `lens` renderer with the depth net's depth, of the `input` as it is, and of one
-    Gaussian for the whole picture, by its standard deviation in 1/1000 of the width. `exposure_*`:
-    at full size, with one gain for each picture taken out (`matching`).
+    the net, of the `lens` renderer with the depth net's depth, of the lens with the defocus of the
+    net that learned from pairs (`calibrated`), of the `input` as it is, and of one Gaussian for the
+    whole picture, by its standard deviation in 1/1000 of the width. `exposure_*`: at full size,
+    with one gain for each picture taken out (`matching`). `corrected`: each seed of the
+    remedy's nets below `options.runs`, where they are at hand.
     """
     if options.ebb is None:
         raise DataError("real: name a folder of EBB! pairs with --ebb")
     cfg, values, depth_net = preset("mini").model, {}, load_depth_net()
+    defocus_net = load_defocus_net()
+    corrected = [one.net() for one in finished(REMEDY, options.runs, ["corrected"])]
     pairs = EBB(options.ebb, "train")
     for index in tqdm(range(len(pairs)), desc="real", disable=options.quiet):
         item = pairs.read(index)
@@ -152,7 +160,16 @@ def real(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
         as_float = photo.astype(np.float32) / 255
         result = upsample_stack(as_float, net_bokeh(as_float, model, cfg))
         lens = render_lens(as_float, depth_of(as_float, depth_net, cfg))
-        drawn = {"": eight_bit(result), "_input": photo, "_lens": eight_bit(lens)}
+        radius = defocus_of(as_float, depth_net, defocus_net, cfg)
+        drawn = {
+            "": eight_bit(result),
+            "_input": photo,
+            "_lens": eight_bit(lens),
+            "_calibrated": eight_bit(draw_defocus(as_float, radius)),
+        }
+        for seed, net in enumerate(corrected):
+            picture = upsample_stack(as_float, net_bokeh(as_float, net, cfg))
+            drawn[f"_corrected_{seed}"] = eight_bit(picture)
         for share in BLURS:
             sigma = share * photo.shape[1] / 1000
             drawn[f"_blur_{share}"] = cv2.GaussianBlur(photo, (0, 0), sigma)

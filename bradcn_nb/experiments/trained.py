@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bradcn_nb.errors import DataError
 from bradcn_nb.experiments.tables import Table
@@ -25,6 +25,15 @@ class Training:
     seed: int
     folder: Path
 
+    def net(self) -> nn.Module:
+        """Return the trained net (eval mode, CPU).
+
+        Raises WeightsError for weights that do not fit the arm any more.
+        """
+        chosen = self.table.preset_of(self.arm, self.seed)
+        stage = chosen.stages[-1]
+        return make_net(chosen, stage, {stage.net: weights_file(self.folder, stage)}, build).eval()
+
     @torch.inference_mode()
     def draw(self, images: Tensor, maps: Mapping[str, Tensor]) -> Tensor:
         """Return the bokeh (N,3,H,W) of `images` (N,3,H,W), given its arm's maps, each (N,1,H,W) in
@@ -32,11 +41,9 @@ class Training:
 
         Raises WeightsError for weights that do not fit the arm any more.
         """
-        chosen = self.table.preset_of(self.arm, self.seed)
-        stage = chosen.stages[-1]
-        net = make_net(chosen, stage, {stage.net: weights_file(self.folder, stage)}, build).eval()
-        named = zip(("depth", "depth_error"), stage.given, strict=True)
-        return net(images, **{key: maps[source] for key, source in named if source}).bokeh
+        given = self.table.preset_of(self.arm, self.seed).stages[-1].given
+        named = zip(("depth", "depth_error"), given, strict=True)
+        return self.net()(images, **{key: maps[source] for key, source in named if source}).bokeh
 
 
 def finished(table: Table, runs: Path, arms: Iterable[str]) -> Iterator[Training]:

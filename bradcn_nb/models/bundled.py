@@ -4,6 +4,7 @@ from pathlib import Path
 
 from bradcn_nb.files import data_root
 from bradcn_nb.models.bradcn import BRADCN
+from bradcn_nb.models.defocus_net import DefocusNet
 from bradcn_nb.models.depth_net import DepthNet
 from bradcn_nb.models.weights import load_weights
 from bradcn_nb.presets import preset
@@ -17,6 +18,16 @@ def load_depth_net() -> DepthNet:
     """
     net = DepthNet(preset("mini").model)
     load_weights(data_root() / "weights" / "depth-mini.safetensors", net, "mini")
+    return net.eval()
+
+
+def load_defocus_net() -> DefocusNet:
+    """Return mini's DefocusNet, which has learned from pairs, ready for use (eval mode, CPU).
+
+    It wants the depth of `load_depth_net`. Raises WeightsError as that does.
+    """
+    net = DefocusNet(preset("mini").model)
+    load_weights(data_root() / "weights" / "defocus-mini.safetensors", net, "mini")
     return net.eval()
 
 
