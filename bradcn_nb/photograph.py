@@ -3,14 +3,21 @@
 import dataclasses
 import math
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
-from bradcn_nb.data.depth_maps import check_depth_output, fitted, read_depth_map, write_depth_map
+from bradcn_nb.data.depth_maps import (
+    DepthMap,
+    check_depth_output,
+    fitted,
+    read_depth_map,
+    write_depth_map,
+)
 from bradcn_nb.data.depth_models import estimate_depth
-from bradcn_nb.data.photos import MIN_SIDE, check_output, read_photo, write_photo
+from bradcn_nb.data.photos import MIN_SIDE, Photo, check_output, read_photo, write_photo
 from bradcn_nb.errors import BradcnError, PhotoError
 from bradcn_nb.lens.by_depth import LARGEST_DISC, NEAREST_M, render_lens
 from bradcn_nb.lens.thin_lens import over_white, resize
@@ -21,11 +28,25 @@ from bradcn_nb.models.inference import for_inference
 from bradcn_nb.presets import ModelConfig, preset
 
 
+class Percent(NamedTuple):
+    """A place in a picture of any size: % of its width from the left, % of its height from the top.
+
+    The middle is Percent(50, 50).
+    """
+
+    x: float
+    y: float
+
+    def pixel(self, height: int, width: int) -> tuple[float, float]:
+        """Return the pixel (x, y) of a picture; 100 % is its last one."""
+        return self.x / 100 * (width - 1), self.y / 100 * (height - 1)
+
+
 def render_photo(
     path: str | Path,
     out: str | Path,
     renderer: str = "bradcn",
-    focus: tuple[float, float] | None = None,
+    focus: tuple[float, float] | Percent | None = None,
     aperture: float = 1.8,
     depth: str | Path | None = None,
     depth_kind: str = "auto",
@@ -40,7 +61,7 @@ def render_photo(
 
     - `path`, `out`: photographs as `read_photo` and `write_photo` know them
     - `renderer`: "bradcn", the net decides what is sharp; or "lens", blur by depth
-    - `focus`: for the lens, (x, y) in pixels of what is sharp; by default `default_focus`
+    - `focus`: for the lens, what is sharp, (x, y) in pixels or a Percent; default `default_focus`
     - `aperture`: for the lens, its f-number
     - `depth`, `depth_kind`, `depth_scale`: for the lens, a depth map, as `read_depth_map` reads it
     - `depth_model`: for the lens, another estimator, see `estimate_depth`
@@ -62,6 +83,8 @@ def render_photo(
         check_depth_output(save_depth)
     photo = read_photo(path)
     height, width = photo.rgb.shape[:2]
+    if isinstance(focus, Percent):
+        focus = focus.pixel(height, width)
     if focus is not None and not (0 <= focus[0] < width and 0 <= focus[1] < height):
         raise PhotoError(
             f"{path}: focus {focus[0]:g},{focus[1]:g} is outside the picture; "
@@ -73,20 +96,53 @@ def render_photo(
     if renderer == "bradcn":
         drawn = render_bradcn(whole, for_inference(model or load_bradcn()).to(device), cfg)
     else:
-        seen = over_white(whole)
-        if depth_model is not None:
-            given = estimate_depth(depth_model, seen, device)
-        if given is not None:
-            metres = fitted(given, seen, photo.orientation, depth or depth_model)
-        else:
-            ready = for_inference(model or load_depth_net()).to(device)
-            metres = depth_of(seen, ready.depth_net if model else ready, cfg)
+        source = depth or depth_model
+        given, metres = _seen_depth(photo, over_white(whole), given, source, model, device)
         if save_depth is not None:
             write_depth_map(save_depth, metres)
         drawn = render_lens(whole, metres, focus, aperture)
     alpha = None if photo.alpha is None else drawn[..., 3]
     write_photo(out, dataclasses.replace(photo, rgb=drawn[..., :3], alpha=alpha))
     return given.notes if given else ()
+
+
+def read_with_depth(
+    path: str | Path,
+    depth: str | Path | None = None,
+    depth_kind: str = "auto",
+    depth_scale: float | None = None,
+    depth_model: str | Path | None = None,
+    device: torch.device | str = "cpu",
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Read a photograph and its depth, as `render_photo` takes them for the lens.
+
+    Returns (H,W,3) sRGB in [0,1], what is transparent laid on white; (H,W) in metres; and what had
+    to be assumed of the depth. Raises what `render_photo` raises.
+    """
+    photo = read_photo(path)
+    given = None if depth is None else read_depth_map(depth, depth_kind, depth_scale)
+    whole = photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
+    seen = over_white(whole)
+    given, metres = _seen_depth(photo, seen, given, depth or depth_model, None, device)
+    return seen, metres, given.notes if given else ()
+
+
+def _seen_depth(
+    photo: Photo,
+    seen: np.ndarray,
+    given: DepthMap | None,
+    source: str | Path | None,
+    model: nn.Module | None,
+    device: torch.device | str,
+) -> tuple[DepthMap | None, np.ndarray]:
+    """The depth that is given or that the estimator `source` sees, if any, and (H,W) metres."""
+    if given is None and source is not None:
+        given = estimate_depth(source, seen, device)
+    if given is not None:
+        return given, fitted(given, seen, photo.orientation, source)
+    ready = for_inference(model or load_depth_net()).to(device)
+    cfg = model.cfg if model else preset("mini").model
+    return None, depth_of(seen, ready.depth_net if model else ready, cfg)
 
 
 def render_bradcn(photo: np.ndarray, model: nn.Module, cfg: ModelConfig) -> np.ndarray:

@@ -228,7 +228,7 @@ def test_a_metric_model_gives_metres(monkeypatch):
     assert estimate_depth("x", photo).metres.tolist() == [[2, 2], [3, 4]]
     monkeypatch.setattr(transformers, "pipeline", lambda *_, **__: Estimator(values * 0))
     with pytest.raises(BradcnError, match="sees no depth"):
-        estimate_depth("x", photo)
+        estimate_depth("y", photo)
 
 
 def test_depth_is_written_as_it_is_read(tmp_path):

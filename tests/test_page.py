@@ -31,7 +31,7 @@ class Balanced(HTMLParser):
         self.open, self.wrong = [], []
 
     def handle_starttag(self, tag, attrs):
-        if tag not in ("img", "input"):
+        if tag not in ("img", "input", "meta"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -44,7 +44,8 @@ def test_markup_is_balanced_and_has_its_style_and_script(file):
     parser = Balanced()
     parser.feed(file.read_text("utf-8"))
     assert parser.open == [] and parser.wrong == []
-    assert file.with_suffix(".css").is_file() and file.with_suffix(".js").is_file()
+    if file.stem != "document":  # the skeleton that an element alone on a page stands in
+        assert file.with_suffix(".css").is_file() and file.with_suffix(".js").is_file()
 
 
 @pytest.mark.parametrize("file", sorted(PAGES.glob("*.css")), ids=lambda file: file.stem)

@@ -14,13 +14,33 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}; see `{self.prog} --help`\n")
 
 
-def point(text: str) -> tuple[float, float]:
-    """Read "X,Y"; raises argparse's error for anything else."""
+def point(text: str) -> tuple[float, float, bool]:
+    """Read "X,Y" in pixels or "X%,Y%" of the picture, as (x, y, whether it is %).
+
+    Raises argparse's error for anything else; for 0.5,0.5, too, which means the middle elsewhere
+    and would be a corner here.
+    """
+    percent = text.count("%") == 2
     try:
-        x, y = (float(part) for part in text.split(","))
+        x, y = (float(part.removesuffix("%" * percent)) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y, for example 320,240") from None
-    return x, y
+        wanted = "X,Y in pixels or in %, for example 320,240 or 50%,40%"
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
+    if percent and not (0 <= x <= 100 and 0 <= y <= 100):
+        raise argparse.ArgumentTypeError(f"{text!r}: % of the picture go from 0 to 100")
+    if not percent and (0 < x < 1 or 0 < y < 1):
+        share = f"{100 * x:g}%,{100 * y:g}%"
+        raise argparse.ArgumentTypeError(f"{text!r} is no pixel; for a share say {share}")
+    return x, y, percent
+
+
+def f_number(text: str) -> float:
+    """Read "2.8" or "f/2.8"; raises argparse's error for anything else."""
+    try:
+        return float(text.lower().removeprefix("f/"))
+    except ValueError:
+        message = f"{text!r} is no f-number, for example 2.8 or f/2.8"
+        raise argparse.ArgumentTypeError(message) from None
 
 
 def natural(text: str) -> int:

@@ -1,11 +1,23 @@
-"""`render`: one photograph."""
+"""`render`: one photograph, or many."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from bradcn_nb.cli.common import add_common, add_device, command, point, use_threads
-from bradcn_nb.errors import BradcnError
+from bradcn_nb.cli.common import (
+    Parser,
+    add_common,
+    add_device,
+    command,
+    f_number,
+    point,
+    use_threads,
+)
+from bradcn_nb.errors import BradcnError, PhotoError
+
+MANIFEST = "rendered-with.json"
 
 
 def add(group) -> None:
@@ -14,22 +26,46 @@ def add(group) -> None:
         group,
         "render",
         render,
-        "Render one photograph of any size.\n"
+        "Render photographs of any size.\n"
         "Two renderers: `bradcn` is the paper's net, which decides by itself what stays sharp;\n"
         "`lens` blurs by a depth map and obeys --focus and --aperture.\n"
-        "--focus, --aperture and all about depth, without --renderer, choose `lens`.",
+        "--focus, --aperture and all about depth, without --renderer, choose `lens`.\n"
+        "Several photographs, or a folder of them, go into the folder OUT; what is there already\n"
+        "is kept, so a stopped command goes on.",
         "  python -m bradcn_nb render photo.jpg -o bokeh.jpg\n"
-        "  python -m bradcn_nb render photo.jpg -o bokeh.jpg --focus 640,420 --aperture 2.8\n"
+        "  python -m bradcn_nb render photo.jpg -o bokeh.jpg --focus 640,420 --aperture f/2.8\n"
+        "  python -m bradcn_nb render holiday/ -o bokeh/ --focus 50%,60%\n"
         "  python -m bradcn_nb render photo.png -o bokeh.png --depth depth.npy\n"
         "  python -m bradcn_nb render photo.png -o bokeh.png --depth d.npy --depth-kind disparity",
     )
-    parser.add_argument("photo", type=Path, metavar="PHOTO", help="JPEG, PNG, WebP or TIFF")
     parser.add_argument(
-        "-o", "--out", type=Path, required=True, metavar="OUT", help="file to write"
+        "photos",
+        type=Path,
+        nargs="+",
+        metavar="PHOTO",
+        help="JPEG, PNG, WebP or TIFF, or folders of them",
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="OUT", help="file to write, or folder"
     )
     parser.add_argument("--renderer", choices=("bradcn", "lens"), help="default: bradcn")
-    parser.add_argument("--focus", type=point, metavar="X,Y", help="pixel that is to be sharp")
-    parser.add_argument("--aperture", type=float, metavar="N", help="f-number; default: 1.8")
+    parser.add_argument(
+        "--focus", type=point, metavar="X,Y", help="what is to be sharp: pixel, or 50%%,40%%"
+    )
+    parser.add_argument(
+        "--aperture", type=f_number, metavar="N", help="f-number of a 50 mm lens; default: 1.8"
+    )
+    add_depth(parser)
+    parser.add_argument(
+        "--save-depth", type=Path, metavar="FILE", help="write the depth: .npy metres, .png mm"
+    )
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="default: the bundled ones")
+    add_device(parser)
+    add_common(parser)
+
+
+def add_depth(parser: Parser) -> None:
+    """Add the options that say where depth comes from."""
     parser.add_argument(
         "--depth", type=Path, metavar="MAP", help="a depth map: .npy .npz .png .tif .pfm .jpg"
     )
@@ -52,12 +88,15 @@ def add(group) -> None:
         help="a depth estimator of the Hugging Face hub, or its folder, such as"
         " depth-anything/Depth-Anything-V2-Small-hf",
     )
-    parser.add_argument(
-        "--save-depth", type=Path, metavar="FILE", help="write the depth: .npy metres, .png mm"
-    )
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="default: the bundled ones")
-    add_device(parser)
-    add_common(parser)
+
+
+def check_depth(options: argparse.Namespace) -> None:
+    """Raise BradcnError for options about depth that contradict each other."""
+    name = options.command
+    if options.depth and options.depth_model:
+        raise BradcnError(f"{name}: give --depth or --depth-model, not both")
+    if options.depth_scale is not None and not options.depth_scale > 0:
+        raise BradcnError(f"{name}: --depth-scale {options.depth_scale:g}: give a number above 0")
 
 
 def render(options: argparse.Namespace) -> None:
@@ -69,18 +108,19 @@ def render(options: argparse.Namespace) -> None:
         "--depth-model": options.depth_model,
         "--save-depth": options.save_depth,
     }
-    if options.depth and options.depth_model:
-        raise BradcnError("render: give --depth or --depth-model, not both")
-    if options.depth_scale is not None and not options.depth_scale > 0:
-        raise BradcnError(f"render: --depth-scale {options.depth_scale:g}: give a number above 0")
+    check_depth(options)
     asked = [name for name, value in lens.items() if value is not None]
     renderer = options.renderer or ("lens" if asked else "bradcn")
     if renderer == "bradcn" and asked:
         raise BradcnError(f"render: bradcn has no {', '.join(asked)}; use --renderer lens")
+    photos = expanded(options.photos)
+    into_folder = photos != options.photos or len(photos) > 1 or options.out.is_dir()
+    if into_folder and (options.depth or options.save_depth):
+        raise BradcnError("render: --depth and --save-depth are of one photograph; render it alone")
     from bradcn_nb.experiments import variants
     from bradcn_nb.models import load_bradcn
     from bradcn_nb.models.inference import pick_device
-    from bradcn_nb.photograph import render_photo
+    from bradcn_nb.photograph import Percent, render_photo
 
     use_threads(options.threads)
     device = pick_device(options.device)
@@ -88,20 +128,91 @@ def render(options: argparse.Namespace) -> None:
     if options.weights or renderer == "bradcn" or options.preset != "mini":
         load = variants.load if options.weights else load_bradcn
         model = load(options.preset, options.weights)
-    notes = render_photo(
-        options.photo,
-        options.out,
-        renderer=renderer,
-        focus=options.focus,
-        aperture=1.8 if options.aperture is None else options.aperture,
-        depth=options.depth,
-        depth_kind=options.depth_kind,
-        depth_scale=options.depth_scale,
-        depth_model=options.depth_model,
-        save_depth=options.save_depth,
-        model=model,
-        device=device,
-    )
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+    x, y, percent = options.focus or (None, None, False)
+    settings = {
+        "renderer": renderer,
+        "focus": options.focus and (Percent(x, y) if percent else (x, y)),
+        "aperture": 1.8 if options.aperture is None else options.aperture,
+        "depth_model": options.depth_model,
+    }
+
+    def one(photo: Path, out: Path) -> None:
+        notes = render_photo(
+            photo,
+            out,
+            depth=options.depth,
+            depth_kind=options.depth_kind,
+            depth_scale=options.depth_scale,
+            save_depth=options.save_depth,
+            model=model,
+            device=device,
+            **settings,
+        )
+        for note in notes:
+            print(f"note: {photo}: {note}" if into_folder else f"note: {note}", file=sys.stderr)
+
+    if into_folder:
+        from bradcn_nb.models.weights import weights_hash
+
+        made_with = {**settings, "focus": options.focus, "preset": options.preset}
+        made_with["weights"] = options.weights and weights_hash(options.weights)
+        render_many(photos, options.out, made_with, one, not options.quiet)
+    else:
+        one(photos[0], options.out)
     print(options.out)
+
+
+def expanded(photos: list[Path]) -> list[Path]:
+    """Return the photographs, those of a folder in place of it, in order.
+
+    Raises PhotoError for a folder without any.
+    """
+    from bradcn_nb.data.photos import FORMATS
+
+    found = []
+    for path in photos:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in FORMATS)
+        if not inside:
+            raise PhotoError(f"{path}: no photograph in this folder ({', '.join(FORMATS)})")
+        found += inside
+    return found
+
+
+def render_many(
+    photos: list[Path], out: Path, made_with: dict[str, Any], one: Any, progress: bool
+) -> None:
+    """Call `one(photo, file)` for each photograph whose file below `out` is missing or older.
+
+    `made_with` ties the folder to one way of rendering. A photograph that fails is named, and the
+    others go on. Raises PhotoError for a folder that was made otherwise, for two photographs of one
+    name, and at the end if any failed.
+    """
+    from tqdm import tqdm
+
+    from bradcn_nb.files import write_atomically
+
+    if out.is_file():
+        raise PhotoError(f"{out}: is a file; name a folder for {len(photos)} photographs")
+    files = {photo: out / photo.name for photo in photos}
+    if len({*files.values()}) < len(photos):
+        raise PhotoError(f"{out}: two photographs have one name; render their folders apart")
+    if out.is_dir() and any(photo.exists() and photo.parent.samefile(out) for photo in photos):
+        raise PhotoError(f"{out}: holds the photographs themselves; name another folder")
+    manifest, content = out / MANIFEST, f"{json.dumps(made_with, indent=1)}\n".encode()
+    if manifest.is_file() and manifest.read_bytes() != content:
+        raise PhotoError(f"{out}: was rendered with other settings, see {MANIFEST}; name another")
+    write_atomically(manifest, content)
+    failed = 0
+    for photo, file in tqdm(files.items(), desc="render", unit="photo", disable=not progress):
+        if file.is_file() and photo.is_file() and file.stat().st_mtime >= photo.stat().st_mtime:
+            continue
+        try:
+            one(photo, file)
+        except BradcnError as error:
+            failed += 1
+            tqdm.write(f"error: {error}", file=sys.stderr)
+    if failed:
+        raise PhotoError(f"{out}: {failed} of {len(photos)} photographs could not be rendered")

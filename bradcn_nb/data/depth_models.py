@@ -1,6 +1,8 @@
 """Depth by any estimator of the Hugging Face hub: Depth Anything, DPT, ZoeDepth and their like."""
 
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,17 +26,7 @@ def estimate_depth(
     1 m, its farthest at 10 m. Raises BradcnError where `transformers` is not installed, or has no
     such model.
     """
-    try:
-        from transformers import pipeline
-    except ImportError:
-        raise BradcnError("--depth-model needs transformers: pip install transformers") from None
-    try:
-        estimator = pipeline("depth-estimation", model=str(name), device=device)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise BradcnError(
-            f"{name}: no depth estimator that transformers reads ({reason})"
-        ) from None
+    estimator = _estimator(str(name), device)
     picture = Image.fromarray(np.rint(np.clip(photo, 0, 1) * 255).astype(np.uint8))
     values = estimator(picture)["predicted_depth"].squeeze().float().cpu().numpy()
     config = estimator.model.config
@@ -46,3 +38,17 @@ def estimate_depth(
     if not high > low:
         raise BradcnError(f"{name}: sees the same depth everywhere in this photograph")
     return DepthMap(of_relative_disparity((values - low) / (high - low)).astype(np.float32))
+
+
+@lru_cache(maxsize=1)  # a folder of photographs reads it once
+def _estimator(name: str, device: torch.device | str) -> Any:
+    try:
+        from transformers import pipeline
+    except ImportError:
+        raise BradcnError("--depth-model needs transformers: pip install transformers") from None
+    try:
+        return pipeline("depth-estimation", model=name, device=device)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        message = f"{name}: no depth estimator that transformers reads ({reason})"
+        raise BradcnError(message) from None

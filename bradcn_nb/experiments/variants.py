@@ -124,11 +124,12 @@ class SignedBRADCN(DepthSeen):
 
 
 class DefocusBRADCN(DepthSeen):
-    """BRADCN with a DefocusNet in ADCN's place: Eq. 3 adds a defocus map, in % of the height.
+    """BRADCN with a DefocusNet in ADCN's place.
 
-    With `cfg.error_use` "lens" the map also draws: the Render Net corrects a picture that the
-    classical renderer has blurred by it, and no longer the sharp one. No gradient goes through that
-    renderer.
+    Eq. 3 adds a defocus map, in % of the height. With `cfg.error_use` "lens"
+    the map also draws: the Render Net corrects a picture that the classical
+    renderer has blurred by it, and no longer the sharp one. No gradient goes
+    through that renderer.
     """
 
     def _adcn(self, cfg: VariantConfig) -> ADCN:
@@ -139,8 +140,10 @@ class DefocusBRADCN(DepthSeen):
             return image
         return lens_pictures(image, error)
 
-    def error_label(self, depth: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return what its net learns of a batch of pairs: their defocus, (N, 1, H, W) in %."""
+    def error_label(
+        self, depth: Tensor, batch: Mapping[str, Tensor]
+    ) -> Tensor:  # fmt: skip
+        """Return what its net learns of a batch: its defocus, in %."""
         return batch["defocus"]
 
 
@@ -160,7 +163,8 @@ class DefocusDMSHN(DefocusBRADCN):
 
 @torch.no_grad()
 def lens_pictures(image: Tensor, defocus: Tensor) -> Tensor:
-    """Return `draw_defocus` of a batch: pictures (N, 3, H, W), radii (N, 1, H, W) in % of H."""
+    """Return `draw_defocus` of a batch: pictures (N, 3, H, W) in [0, 1] with
+    radii (N, 1, H, W) in % of H."""
     pictures = image.permute(0, 2, 3, 1).float().cpu().numpy()
     radii = defocus[:, 0].float().cpu().numpy()
     drawn = [draw_defocus(*pair) for pair in zip(pictures, radii, strict=True)]

@@ -54,6 +54,12 @@ def page(name: str, data: Any, **places: str | int) -> HTML:
     )
 
 
+def document(title: str, element: HTML) -> str:
+    """Return a whole web page of one element, under a title that is escaped."""
+    skeleton = (files("bradcn_nb.figures") / "pages" / "document.html").read_text("utf-8")
+    return Template(skeleton).substitute(title=html.escape(title), body=element.data)
+
+
 def data_uri(picture: np.ndarray, kind: str = "jpg", quality: int = 85) -> str:
     """Return a picture (H, W, 3), uint8 or in [0, 1], as a data URI; `kind` is "jpg" or "png"."""
     if picture.dtype != np.uint8:

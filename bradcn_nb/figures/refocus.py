@@ -8,12 +8,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from IPython.display import HTML
+from tqdm import tqdm
 
-from bradcn_nb.figures.page import data_uri, page
-from bradcn_nb.lens.by_depth import render_layered
-from bradcn_nb.lens.thin_lens import Camera, blur_scale
+from bradcn_nb.figures.page import data_uri, document, page
+from bradcn_nb.lens.by_depth import default_focus, render_focused, render_layered
+from bradcn_nb.lens.thin_lens import Camera, blur_scale, resize
 
 CELLS = 64  # the click map is this many cells wide
+FOCI, F_NUMBERS = 8, (1.8, 2.8, 5.6, 16.0)  # of a page of its own
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # one a focus, in the click map
 
 
@@ -111,3 +113,28 @@ def _click_map(disparity: np.ndarray, focus_m: Sequence[float]) -> list[str]:
     cells = disparity[np.ix_(y.astype(int), x.astype(int))]
     nearest = np.abs(cells[..., None] - 1 / np.asarray(focus_m, float)).argmin(axis=-1)
     return ["".join(DIGITS[index] for index in row) for row in nearest]
+
+
+def refocus_page(
+    photo: np.ndarray, depth_m: np.ndarray, title: str, *, width: int = 1200, progress: bool = True
+) -> str:
+    """Return a web page of its own, in which a photograph refocuses where it is clicked.
+
+    - `photo`: (H,W,3) sRGB in [0,1]; `depth_m`: (H,W) in metres
+    - `title`: of the page, any text
+    - `width`: of the pictures in the page, in pixels; a smaller photograph keeps its own
+
+    All is inside the page: `FOCI` distances by `F_NUMBERS`, a few MB. It opens at `default_focus`.
+    """
+    scale = min(1, width / photo.shape[1])
+    size = [max(1, round(side * scale)) for side in photo.shape[:2]]
+    small, disparity = resize(photo, size), resize(1 / depth_m, size)
+    low, high = np.percentile(disparity, (2, 98))
+    opened = default_focus(1 / disparity)
+    foci = sorted({*(1 / np.linspace(max(high, 1e-3), max(low, 1e-3), FOCI)), opened})
+    shown = tqdm(foci, desc="refocus", unit="focus", disable=not progress)
+    stack = [[render_focused(small, 1 / disparity, m, n) for n in F_NUMBERS] for m in shown]
+    viewer = refocus_viewer(
+        stack, disparity, foci, F_NUMBERS, description=title, start=foci.index(opened)
+    )
+    return document(title, viewer)

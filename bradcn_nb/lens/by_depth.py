@@ -137,6 +137,14 @@ def render_lens(
     """
     side = min(depth_m.shape)
     focus_m = default_focus(depth_m) if focus is None else _depth_at(depth_m, focus, side)
+    return render_focused(photo, depth_m, focus_m, aperture)
+
+
+def render_focused(
+    photo: np.ndarray, depth_m: np.ndarray, focus_m: float, aperture: float = 1.8
+) -> np.ndarray:
+    """As `render_lens`, where what is sharp is given by its distance `focus_m` in metres."""
+    side = min(depth_m.shape)
     camera = Camera(f_number=aperture)
     if focus_m <= 2 * camera.focal_mm / 1000:
         raise DataError(

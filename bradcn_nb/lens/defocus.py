@@ -30,19 +30,23 @@ def matching_radius(photo: np.ndarray, net: np.ndarray) -> np.ndarray:
     return _best(radii, costs)
 
 
-def defocus_map(sharp: np.ndarray, blurred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how strongly each place of a pair is blurred, and where that can be told.
+def defocus_map(
+    sharp: np.ndarray, blurred: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Return how strongly each place of a pair is blurred, where it says so.
 
-    * `sharp`, `blurred`: (H, W, 3) sRGB in [0, 1], of one view. How much brighter one of them is as
-      a whole, in linear light, is taken out first.
-    * Returns the radius of the discs in % of the picture's height, (h, w) with h at most
-      `MAP_HEIGHT`, and a mask (h, w): False where many discs explain the pair alike, as on a plain
-      wall.
+    * `sharp`, `blurred`: (H, W, 3) sRGB in [0, 1], of one view. How much
+      brighter one of them is as a whole, in linear light, is taken out first.
+    * Returns the radius of the discs in % of the picture's height, (h, w)
+      with h at most `MAP_HEIGHT`, and a mask (h, w): False where many discs
+      explain the pair alike, as on a plain wall.
 
-    Raises SizeError unless both have one shape. Source: ours (ledger id "pairs-defocus").
+    Raises SizeError unless both have one shape. Source: ours (ledger id
+    "pairs-defocus").
     """
     if sharp.shape != blurred.shape:
-        raise SizeError(f"a pair of {sharp.shape} and {blurred.shape}: bring both to one size")
+        sizes = f"{sharp.shape} and {blurred.shape}"
+        raise SizeError(f"a pair of {sizes}: bring both to one size")
     rows = min(MAP_HEIGHT, sharp.shape[0])
     size = (rows, max(1, round(rows * sharp.shape[1] / sharp.shape[0])))
     light, seen = (srgb_to_linear(finite_floats(x)) for x in (sharp, blurred))

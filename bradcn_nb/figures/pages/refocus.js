@@ -2,10 +2,12 @@ export default function (root, data) {
   "use strict";
   const picture = root.querySelector(".picture"), image = picture.querySelector("img");
   const mark = root.querySelector(".mark"), output = root.querySelector("output");
+  const save = root.querySelector(".save");
+  save.href = image.src;
   const focus = root.querySelector(".focus"), aperture = root.querySelector(".aperture");
   function update() {
     const i = Number(focus.value), j = Number(aperture.value);
-    image.src = data.pictures[i][j];
+    image.src = save.href = data.pictures[i][j];
     focus.setAttribute("aria-valuetext", data.focus[i]);
     aperture.setAttribute("aria-valuetext", data.aperture[j]);
     output.textContent = "Focus at " + data.focus[i] + ", " + data.aperture[j];
