@@ -113,6 +113,7 @@ results: $(STAMP)
 experiments: runs/data/.made
 	$(PY) -m bradcn_nb experiments maps errors rooms table2 --seeds 5 --jobs $(JOBS)
 	$(PY) -m bradcn_nb experiments table1 motorcycle table1-pictures --seeds 3 --jobs $(JOBS)
+	$(PY) -m bradcn_nb experiments remedy defocus defocus-weights --seeds 3 --jobs $(JOBS)
 
 # With any Python that has torch and timm: `make gpu-check PYTHON=python3`. Installs nothing.
 gpu-check:
