@@ -337,8 +337,8 @@ def test_real_pairs_are_judged_beside_what_is_simpler(tmp_path):
     Image.fromarray(sharp).save(root / "original" / "0.png")
     blurred = cv2.GaussianBlur(sharp, (0, 0), 8 * sharp.shape[1] / 1000)
     Image.fromarray(blurred).save(root / "bokeh" / "0.png")
-    values = measure.real(load_bradcn(), SimpleNamespace(ebb=root, quiet=True))
+    values = measure.real(load_bradcn(), SimpleNamespace(ebb=root, quiet=True, runs=tmp_path))
     whole = {key: value for key, value in values.items() if key.startswith("psnr")}
     assert max(whole, key=whole.get) == "psnr_blur_8" and values["n"] == 1
-    assert len(whole) == 3 + len(measure.BLURS) == len(values["images"]["0"]) // 3
+    assert len(whole) == 4 + len(measure.BLURS) == len(values["images"]["0"]) // 3
     assert whole["psnr_input"] < whole["psnr_blur_4"] < whole["psnr_blur_8"]
