@@ -17,7 +17,16 @@ from bradcn_nb.data.bundle import EBB_SEED, EBB_SIZE
 from bradcn_nb.data.maps import UNKNOWN
 from bradcn_nb.errors import BradcnError, SizeError, WeightsError
 from bradcn_nb.evaluation.lpips import lpips_net
-from bradcn_nb.experiments import catalogue, defocus, maps, remedy, table1, table2, variants
+from bradcn_nb.experiments import (
+    catalogue,
+    defocus,
+    defocus_quality,
+    maps,
+    remedy,
+    table1,
+    table2,
+    variants,
+)
 from bradcn_nb.experiments.record import result, weights_path
 from bradcn_nb.files import data_root
 from bradcn_nb.lens.by_depth import disc_kernel
@@ -230,6 +239,23 @@ def test_arms_and_tests_are_those_that_were_written_down():
         for ours, stage in zip(chosen.stages, theirs.stages, strict=True):
             assert dataclasses.replace(ours, **same) == dataclasses.replace(stage, **same)
         assert variants.build(chosen.model)
+
+
+def test_pictures_are_chosen_by_a_rule_and_files_say_what_came_out():
+    gains = {0: [3.0, -2.0, 0.5, 0.0], 1: [1.0, -1.0, 0.5, 0.2]}
+    records = {
+        f"{arm}/{seed}": {"arm": arm, "seed": seed, "psnr": values}
+        for seed, own in gains.items()
+        for arm, values in (("corrected", own), (defocus_quality.RIVAL, [0.0] * 4))
+    }
+    assert defocus_quality.chosen_pairs(records) == [0, 2, 1]
+    # What README and ledger say in words.
+    ranks = {name: result(f"defocus.maps.{name}.spearman") for name in ("defocus", "adcn")}
+    assert ranks["defocus"]["low"] > ranks["adcn"]["high"]
+    assert set(result("remedy.differences.corrected - lens.psnr").values()) == {0}
+    assert result("remedy.differences.corrected - dmshn-skip.psnr.high") < 0
+    real = result("real")
+    assert real["psnr_calibrated"] <= real["psnr"] < real["psnr_blur_4"]
 
 
 def test_training_pairs_get_maps_of_nets_that_have_not_seen_them(data, tmp_path, monkeypatch):

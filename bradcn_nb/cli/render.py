@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,11 @@ def expanded(photos: list[Path]) -> list[Path]:
 
 
 def render_many(
-    photos: list[Path], out: Path, made_with: dict[str, Any], one: Any, progress: bool
+    photos: list[Path],
+    out: Path,
+    made_with: dict[str, Any],
+    one: Callable[[Path, Path], None],
+    progress: bool,
 ) -> None:
     """Call `one(photo, file)` for each photograph whose file below `out` is missing or older.
 

@@ -104,7 +104,8 @@ def _add_recipe(group: Parser) -> None:
         default="depth",
         help="what stage 1 learns: the depth's error, from measured depth (default, the paper's);"
         " or how strongly each place is blurred, from the pairs themselves: then no SUN RGB-D is"
-        " needed, a lens draws by it, and the Render Net corrects",
+        " needed, a lens draws by it, and the Render Net learns to correct (on the small world it"
+        " does not, see the README)",
     )
     group.add_argument("--precision", choices=PRECISIONS, help="default: the preset's, fp32")
     for name, kind, metavar, text in (

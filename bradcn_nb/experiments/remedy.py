@@ -26,15 +26,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from bradcn_nb.data import EBB, MapStack
-from bradcn_nb.evaluation.metrics import Protocol
-from bradcn_nb.evaluation.predict import predict
+from bradcn_nb.data import MapStack
 from bradcn_nb.experiments.defocus import make_defocus_maps
 from bradcn_nb.experiments.maps import PAIRS_MADE_OF, defocus_record
 from bradcn_nb.experiments.record import write_result
-from bradcn_nb.experiments.runs import DIGITS, check_data, mini_arm
+from bradcn_nb.experiments.runs import check_data, judge_pairs, mini_arm
 from bradcn_nb.experiments.tables import Table, two_phases
 from bradcn_nb.experiments.variants import lens_pictures
 from bradcn_nb.presets import Preset, preset
@@ -137,8 +133,7 @@ def remedy(
 def lens_records(data: Path, kept: dict[str, Any], seeds: int) -> dict[str, Any]:
     """Return the lens's own records, by "ARM/SEED"; those in `kept` of the same maps stay."""
     ebb, folder = check_data(data, PAIRS_MADE_OF)
-    test, size, protocol = EBB(ebb, "test"), preset("mini").data.train_size, Protocol()
-    records = {}
+    records, size = {}, preset("mini").data.train_size
     for arm, (_, pattern) in LENS.items():
         for seed in range(seeds):
             made_of = defocus_record(seed) if "{}" in pattern else PAIRS_MADE_OF
@@ -147,14 +142,8 @@ def lens_records(data: Path, kept: dict[str, Any], seeds: int) -> dict[str, Any]
             if kept.get(key, {}).get("digest") == digest:
                 records[key] = kept[key]
                 continue
-            maps = MapStack(folder, pattern.format(seed))
-            values: dict[str, list] = {"id": [], **{metric: [] for metric in protocol.metrics}}
-            for index, (number, _, _) in enumerate(test.pairs):
-                item, radius = test.read(index), torch.from_numpy(maps[number])[None]
-                drawn = predict(lens_pictures, item["image"], size, defocus=radius)
-                values["id"].append(number)
-                for metric, value in protocol.measure(item["bokeh"], drawn).items():
-                    values[metric].append(round(value, DIGITS))
+            stacks = {"defocus": MapStack(folder, pattern.format(seed))}
+            values = judge_pairs(lens_pictures, ebb, size, stacks)
             about = {"arm": arm, "seed": seed, "digest": digest, "commit": commit()}
             spent = {"seconds": round(time.monotonic() - start, 1), "parameters": 0}
             records[key] = about | spent | values

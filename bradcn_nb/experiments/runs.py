@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,17 +141,24 @@ def trained_parameters(net: torch.nn.Module, chosen: Preset) -> int:
     return count
 
 
-@torch.inference_mode()
 def judge(net: torch.nn.Module, task: Task) -> dict[str, list]:
-    """Return each test pair's number and values by the protocol val294 (Section IV-F).
-
-    Raises WeightsError where LPIPS has no weights, naming the command that brings them.
-    """
-    test, size = EBB(task.ebb, "test"), task.preset.data.train_size
+    """Return what `judge_pairs` says of a task's net, given its arm's maps."""
     sources = task.preset.stages[-1].given if task.preset.stages else (None, None)
     named = zip(("depth", "depth_error"), sources, strict=True)
     stacks = {key: MapStack(task.maps, name) for key, name in named if name}
-    protocol = Protocol()
+    return judge_pairs(net, task.ebb, task.preset.data.train_size, stacks)
+
+
+@torch.inference_mode()
+def judge_pairs(
+    net: Callable[..., Any], ebb: Path, size: tuple[int, int], stacks: Mapping[str, MapStack]
+) -> dict[str, list]:
+    """Return each test pair's number and values by the protocol val294 (Section IV-F).
+
+    `net` takes the picture, and the maps of `stacks` under their names. Raises WeightsError where
+    LPIPS has no weights, naming the command that brings them.
+    """
+    test, protocol = EBB(ebb, "test"), Protocol()
     values: dict[str, list] = {"id": [], **{metric: [] for metric in protocol.metrics}}
     for index in range(len(test)):
         item = test.read(index)
@@ -213,9 +220,10 @@ def check_data(data: Path, record: str = ROOMS_MADE_OF) -> tuple[Path, Path]:
     `record`: the file that is written when the maps that are needed are done.
     """
     ebb, maps = data / "mini-ebb", data / "maps"
+    made_by = "maps" if record == ROOMS_MADE_OF else "remedy"
     for path, command in (
         (ebb, "make runs/data/.made"),
-        (maps / record, "python -m bradcn_nb experiments maps"),
+        (maps / record, f"python -m bradcn_nb experiments {made_by}"),
     ):
         if not path.exists():
             raise DataError(f"{path}: is not there; make it with `{command}`")
