@@ -31,7 +31,7 @@ from bradcn_nb.experiments.record import result, weights_path
 from bradcn_nb.files import data_root
 from bradcn_nb.lens.by_depth import disc_kernel
 from bradcn_nb.lens.defocus import defocus_map, draw_defocus, matching_radius
-from bradcn_nb.lens.thin_lens import linear_to_srgb, srgb_to_linear
+from bradcn_nb.lens.thin_lens import linear_to_srgb, resize, srgb_to_linear
 from bradcn_nb.models import BRADCN, save_weights
 from bradcn_nb.models.defocus_net import DefocusNet
 from bradcn_nb.presets import preset
@@ -90,7 +90,7 @@ def test_labels_of_generated_pairs_are_near_the_scenes_own():
     chosen = range(0, 80, 10)
     labels = np.stack([pairs.read(index)["defocus"][0] for index in chosen])
     scenes = (defocus.true_defocus(pairs.pairs[index][0]) for index in chosen)
-    truth = np.stack([defocus.resize_map(scene, SIZE) for scene in scenes])
+    truth = np.stack([resize(scene, SIZE) for scene in scenes])
     told = labels != UNKNOWN
     assert 0.6 < told.mean() < 0.9
     assert np.abs(labels - truth)[told].mean() < 0.5

@@ -35,7 +35,7 @@ from bradcn_nb.experiments.runs import mini_arm
 from bradcn_nb.experiments.variants import build
 from bradcn_nb.lens.by_depth import default_focus
 from bradcn_nb.lens.reference import pinhole_depth
-from bradcn_nb.lens.thin_lens import Camera, coc_diameter
+from bradcn_nb.lens.thin_lens import Camera, coc_diameter, resize
 from bradcn_nb.models import load_weights, save_weights
 from bradcn_nb.models.weights import weights_hash
 from bradcn_nb.presets import ALL_BUT_ADCN, Preset, Stage, preset
@@ -107,7 +107,7 @@ def pair_maps(ebb: Path, folder: Path, jobs: int, progress: bool) -> None:
     }
     write_maps(
         folder,
-        {name: np.stack([resize_map(m, size) for m in values]) for name, values in maps.items()},
+        {name: np.stack([resize(m, size) for m in values]) for name, values in maps.items()},
         PAIRS_MADE_OF,
         made_of,
     )
@@ -119,13 +119,6 @@ def true_defocus(number: int) -> np.ndarray:
     scene = outdoor_scene(EBB_SEED + number)
     depth = pinhole_depth(scene.layers(*EBB_SIZE, margin=0.14), *EBB_SIZE)  # as `Scene.pair`
     return (50 * coc_diameter(depth, scene.focus_m, scene.camera)).astype(np.float32)
-
-
-def resize_map(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return a map of radii (h, w) at `size`, by area averages; as it is if it has that size."""
-    if values.shape == tuple(size):
-        return values
-    return cv2.resize(values, size[::-1], interpolation=cv2.INTER_AREA)
 
 
 def link_fold(ebb: Path, folder: Path, fold: int) -> None:
