@@ -18,7 +18,7 @@ from bradcn_nb.errors import BradcnError
 from bradcn_nb.experiments.bradcn_variant import BRADCNVariant, VariantConfig, plain, vary
 from bradcn_nb.lens.defocus import draw_defocus
 from bradcn_nb.models import ADCN, BRADCN, BRADCNOutput, baselines, load_bradcn
-from bradcn_nb.models.blocks import add_maps, centre, check_image
+from bradcn_nb.models.blocks import add_maps, centre, check_image, start_near_input
 from bradcn_nb.models.defocus_net import DefocusNet
 from bradcn_nb.models.weights import load_weights, read_metadata, variant_settings
 from bradcn_nb.presets import ALL_BUT_ADCN, ModelConfig, Preset, preset
@@ -147,18 +147,46 @@ class DefocusBRADCN(DepthSeen):
         return batch["defocus"]
 
 
-class DefocusDMSHN(DefocusBRADCN):
-    """The calibrated lens picture, corrected by Table I's DMSHN and not by the Render Net."""
+class ResidualBRADCN(DefocusBRADCN):
+    """The calibrated lens picture plus what the Render Net, which sees that picture, draws.
+
+    Nothing is mixed: where `DefocusBRADCN`'s net chooses, by a sigmoid, how much of the lens
+    picture stays, and may close itself for good, this one can only add.
+    """
 
     def __init__(self, cfg: VariantConfig):
-        super().__init__(cfg)
-        self.dmshn = baselines.build("dmshn-skip")
+        super().__init__(replace(cfg, skip=False))
+        start_near_input(self.render_net.decoder.head[-1])
 
     def forward(
         self, image: Tensor, depth: Tensor | None = None, depth_error: Tensor | None = None
     ) -> BRADCNOutput:
         depth, error = self.maps(image, depth, depth_error, self.cfg.branches)
-        return BRADCNOutput(self.dmshn.draw(lens_pictures(image, error)), depth, error)
+        lens = lens_pictures(image, error)
+        maps = self.mix(self.render_net.encode(lens), depth, error, self.cfg.branches)
+        return BRADCNOutput(lens + self.render_net.decode(maps, lens), depth, error)
+
+
+class DefocusDMSHN(DefocusBRADCN):
+    """The calibrated lens picture, corrected by Table I's DMSHN and not by the Render Net.
+
+    With `cfg.error_use` "dmshn" it mixes that picture in, with "residual-dmshn" it only adds to it.
+    """
+
+    def __init__(self, cfg: VariantConfig):
+        super().__init__(cfg)
+        self.adds = cfg.error_use == "residual-dmshn"
+        self.dmshn = baselines.build("dmshn" if self.adds else "dmshn-skip")
+        if self.adds:
+            start_near_input(self.dmshn.decoders[0][-1])
+
+    def forward(
+        self, image: Tensor, depth: Tensor | None = None, depth_error: Tensor | None = None
+    ) -> BRADCNOutput:
+        depth, error = self.maps(image, depth, depth_error, self.cfg.branches)
+        lens = lens_pictures(image, error)
+        drawn = self.dmshn.draw(lens)
+        return BRADCNOutput(lens + drawn if self.adds else drawn, depth, error)
 
 
 @torch.no_grad()
@@ -186,6 +214,8 @@ def build(cfg: ModelConfig) -> BRADCN:
         ("add", "defocus"): DefocusBRADCN,
         ("lens", "defocus"): DefocusBRADCN,
         ("dmshn", "defocus"): DefocusDMSHN,
+        ("residual", "defocus"): ResidualBRADCN,
+        ("residual-dmshn", "defocus"): DefocusDMSHN,
     }
     chosen = cfg.error_use, cfg.error_kind
     if chosen not in nets:
