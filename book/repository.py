@@ -3,8 +3,9 @@
     make set-repository URL=https://github.com/OWNER/NAME     # or: python book/repository.py URL
 
 `repository.url` in _config.yml is the setting. From it come the badge and the set-up cell of every
-chapter, the links in pyproject.toml, the address in CITATION.cff and the line in README.md. Nothing
-is executed and no output changes. An empty URL takes it all back.
+chapter, the links in pyproject.toml, the address in CITATION.cff, the line in README.md, and what
+the cards for Croissant and Zenodo say. No cell is executed and no output changes. An empty URL takes
+it all back.
 """
 
 import re
@@ -111,5 +112,8 @@ def _replace(name: str, pattern: str, text: str) -> None:
 if __name__ == "__main__":
     import refresh  # which writes the chapters by this module
 
+    from bradcn_nb.experiments.cards import write_cards
+
     set_repository(sys.argv[1] if len(sys.argv) > 1 else "")
+    write_cards(ROOT)
     sys.exit(refresh.bring_over_prose(refresh.all_chapters()))

@@ -59,9 +59,7 @@ def test_nets_of_the_papers_size(tmp_path, kind):
     assert max(differences.values()) <= onnx_export.CLOSE
 
 
-def test_each_net_by_command_with_its_own_weights_and_with_those_of_a_whole_model(
-    tmp_path, capsys
-):
+def test_each_net_by_command_with_its_own_weights_and_with_those_of_a_whole_model(tmp_path, capsys):
     torch.manual_seed(0)
     net = ADCN(preset("mini").model).eval()
     save_weights(net, tmp_path / "adcn.safetensors", "mini")

@@ -24,6 +24,7 @@ NAMES = {  # name: what is measured under it; each writes one file of data/resul
     "motorcycle": "a real photograph with measured depth; also the nets of both tables, if trained",
     "readme-pictures": "the README's two pictures, from the bundled weights",
     "bundled-weights": "data/weights: the weights, logs and samples of the training RUNS/mini",
+    "cards": "what the bundled weights and data are, and are not for: cards for those who publish",
     "defocus-weights": "data/weights: the net that foretells blur, the remedy's seed 0",
 }
 

@@ -53,7 +53,9 @@ def export(options: argparse.Namespace) -> None:
     if options.out.suffix != ".onnx":
         raise BradcnError(f"{options.out}: OUT must end in .onnx; name another file")
     if options.weights is None and options.preset != "mini":
-        raise WeightsError(f"preset {options.preset} has no bundled weights; name a file: --weights")
+        raise WeightsError(
+            f"preset {options.preset} has no bundled weights; name a file: --weights"
+        )
     use_threads(options.threads)
     from bradcn_nb.models.onnx_export import export_onnx
 

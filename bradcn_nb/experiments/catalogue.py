@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bradcn_nb.experiments import measure, metrics
 from bradcn_nb.experiments.bundled_weights import bundle_run, keep_defocus
+from bradcn_nb.experiments.cards import write_cards
 from bradcn_nb.experiments.cost import cost
 from bradcn_nb.experiments.defocus_quality import defocus_quality
 from bradcn_nb.experiments.errors import errors
@@ -54,6 +55,8 @@ def run(name: str, options: argparse.Namespace) -> Path:
         return run_table(data, runs, options.arms, options.seeds, options.jobs, shown)
     if name == "defocus-weights":
         return keep_defocus(options.runs / "remedy" / "calibration", data_root() / "weights")
+    if name == "cards":
+        return write_cards(data_root().parent)[0].parent
     if name == "bundled-weights":
         return bundle_run(options.runs / "mini", data_root() / "weights")
     model = load_bradcn("mini", weights_path())

@@ -6,12 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
-from huggingface_hub import ModelHubMixin, hf_hub_download
+import torch
+from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors.torch import load_file
 from torch import nn
 
 from bradcn_nb.errors import WeightsError
-from bradcn_nb.files import write_atomically
+from bradcn_nb.files import data_root, write_atomically
 from bradcn_nb.models.weights import load_weights, model_config, read_metadata, save_weights
 from bradcn_nb.presets import ModelConfig, preset_of
 
@@ -30,7 +32,24 @@ built:
 
     from bradcn_nb.models import BRADCN  # or RenderNet, DepthNet, ADCN
     net = BRADCN.from_pretrained("NAME OF THIS REPOSITORY, OR A FOLDER")
+
+Whoever trained it has to say here on what, what it scores (`python -m bradcn_nb score`) beside its input and one Gaussian
+blur, and what it must not be used for.
 """
+
+
+def is_bundled(net: nn.Module, folder: Path) -> bool:
+    """Whether the weights of `net` are, number by number, those of a file in `folder`."""
+    own = net.state_dict()
+    for path in folder.glob("*.safetensors"):
+        if read_metadata(path)["net"] != type(net).__name__:
+            continue
+        stored = load_file(path)
+        if own.keys() == stored.keys() and all(
+            torch.equal(stored[name].to(weight), weight) for name, weight in own.items()
+        ):
+            return True
+    return False
 
 
 class HubNet(nn.Module, ModelHubMixin, library_name="bradcn_nb", model_card_template=CARD):
@@ -48,6 +67,13 @@ class HubNet(nn.Module, ModelHubMixin, library_name="bradcn_nb", model_card_temp
     def __init__(self, cfg: ModelConfig):
         super().__init__()
         self.cfg = cfg
+
+    def generate_model_card(self, *args: Any, **options: Any) -> ModelCard:
+        """Return the card that goes to the hub: the bundled weights' own for those weights."""
+        bundled = data_root() / "weights"
+        if is_bundled(self, bundled):
+            return ModelCard((bundled / "README.md").read_text("utf-8"))  # by `experiments cards`
+        return super().generate_model_card(*args, **options)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         name = preset_of(self.cfg)
