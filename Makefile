@@ -29,7 +29,7 @@ FETCH_LPIPS = $(PY) -m bradcn_nb lpips-weights >/dev/null 2>&1 || { rm -rf $(LPI
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help environment lpips book test lint unit notebooks browser html data weights results experiments check-numbers refresh prose set-repository colab-check test-matrix gpu-check format clean clean-all
+.PHONY: help environment lpips book test lint unit notebooks browser html data weights results experiments check-numbers refresh prose set-repository colab-check test-matrix speed gpu-check format clean clean-all
 
 help:
 	@echo "make book         the environment, then the rendered book in book/_build/html"
@@ -46,6 +46,7 @@ help:
 	@echo "make set-repository URL=...   write where the book is published, everywhere"
 	@echo "make colab-check  every chapter with Colab's versions, from the wheel (PYTHON313=...)"
 	@echo "make test-matrix  the unit tests with the oldest, the locked and the newest versions"
+	@echo "make speed        time training, lens, tests and page; keeps them by commit (half an hour)"
 	@echo "make gpu-check    measure on a GPU, at most 8 minutes: PYTHON=python3 with torch, timm"
 	@echo "make clean        remove what was built (clean-all: the environment too)"
 
@@ -114,6 +115,10 @@ experiments: runs/data/.made
 	$(PY) -m bradcn_nb experiments maps errors rooms table2 --seeds 5 --jobs $(JOBS)
 	$(PY) -m bradcn_nb experiments table1 motorcycle table1-pictures --seeds 3 --jobs $(JOBS)
 	$(PY) -m bradcn_nb experiments remedy defocus defocus-weights --seeds 3 --jobs $(JOBS)
+
+# On a machine that does nothing else.
+speed: runs/data/.made html
+	$(PY) book/speed.py
 
 # With any Python that has torch and timm: `make gpu-check PYTHON=python3`. Installs nothing.
 gpu-check:

@@ -3,9 +3,9 @@
     make set-repository URL=https://github.com/OWNER/NAME     # or: python book/repository.py URL
 
 `repository.url` in _config.yml is the setting. From it come the badge and the set-up cell of every
-chapter, the links in pyproject.toml, the address in CITATION.cff, the line in README.md, and what
-the cards for Croissant and Zenodo say. No cell is executed and no output changes. An empty URL takes
-it all back.
+chapter, the links in pyproject.toml, the address in CITATION.cff, the line in README.md, and the
+cards for Croissant and Zenodo. No cell is executed and no output changes. An empty URL takes it
+all back.
 """
 
 import re

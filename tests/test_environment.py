@@ -88,7 +88,9 @@ def test_as_a_library_only_lower_bounds() -> None:
 
 
 def test_every_package_that_is_imported_is_declared() -> None:
-    names = {canonicalize_name(r.name) for r in declared(extras=False)}
+    extras = project()["optional-dependencies"]  # of commands that say what to install
+    lines = [*project()["dependencies"], *extras["export"], *extras["publish"]]
+    names = {canonicalize_name(Requirement(line).name) for line in lines}
     providers = metadata.packages_distributions()
     own = {"bradcn_nb"} | set(sys.stdlib_module_names)
     own |= {"transformers"}  # `bench` measures against it where the extra "test" is installed

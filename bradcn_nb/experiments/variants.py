@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.experiments.bradcn_variant import BRADCNVariant, VariantConfig, plain, vary
 from bradcn_nb.lens.defocus import draw_defocus
-from bradcn_nb.models import ADCN, BRADCN, BRADCNOutput, baselines, load_bradcn
+from bradcn_nb.models import ADCN, BRADCN, BRADCNOutput, RenderNet, baselines, load_bradcn
 from bradcn_nb.models.blocks import add_maps, centre, check_image, start_near_input
 from bradcn_nb.models.defocus_net import DefocusNet
 from bradcn_nb.models.weights import load_weights, read_metadata, variant_settings
@@ -155,7 +155,8 @@ class ResidualBRADCN(DefocusBRADCN):
     """
 
     def __init__(self, cfg: VariantConfig):
-        super().__init__(replace(cfg, skip=False))
+        super().__init__(cfg)
+        self.render_net = RenderNet(replace(plain(cfg), skip=False))
         start_near_input(self.render_net.decoder.head[-1])
 
     def forward(

@@ -33,8 +33,8 @@ built:
     from bradcn_nb.models import BRADCN  # or RenderNet, DepthNet, ADCN
     net = BRADCN.from_pretrained("NAME OF THIS REPOSITORY, OR A FOLDER")
 
-Whoever trained it has to say here on what, what it scores (`python -m bradcn_nb score`) beside its input and one Gaussian
-blur, and what it must not be used for.
+Whoever trained it has to say here on what, what it scores (`python -m bradcn_nb score`) beside its
+input and one Gaussian blur, and what it must not be used for.
 """
 
 

@@ -168,8 +168,8 @@ def zenodo() -> str:
         f"<p>A Jupyter Book and a package that build one vision paper, <em>{PAPER}</em> (Liu, Zhou "
         "and Dong, 2023), with small trained nets, generated data, and every result's records.</p>"
         f"<p>Small nets on generated pictures: {_dB('mini.psnr')} dB on {result('mini.n')} test "
-        f"pairs. On {real['real_n']} real pairs they have {real['real']} dB, less than one Gaussian "
-        f"blur ({real['real_blur']} dB): not for photographs that must be right, not for "
+        f"pairs. On {real['real_n']} real pairs they have {real['real']} dB, less than one "
+        f"Gaussian blur ({real['real_blur']} dB): not for photographs that must be right, not for "
         "measuring depth.</p>"
     )
     values: dict[str, Any] = {
