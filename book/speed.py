@@ -190,9 +190,9 @@ machine itself was.
 
 {table}
 
-* *To {GOAL_DB}<!-- example --> dB* is Table I's training of BRADCN with seed 0 (stage 2, from fresh weights of the
-  Render Net and the branches; the depth net and ADCN come trained), looked at every {EVERY} steps
-  of {BATCH} pairs. It says how soon the schedule pays, not how far it gets.
+* *To {GOAL_DB}<!-- example --> dB* is Table I's training of BRADCN with seed 0 (stage 2, from
+  fresh weights of the Render Net and the branches; the depth net and ADCN come trained), looked at
+  every {EVERY} steps of {BATCH} pairs. It says how soon the schedule pays, not how far it gets.
 * *The lens step* is `render_lens` with the depth given. Its goal is 5 seconds.
 * *`make test`* is the time between two changes that can land; it should stay below 25 minutes.
 

@@ -33,6 +33,7 @@ from bradcn_nb.lens.by_depth import disc_kernel
 from bradcn_nb.lens.defocus import defocus_map, draw_defocus, matching_radius
 from bradcn_nb.lens.thin_lens import linear_to_srgb, resize, srgb_to_linear
 from bradcn_nb.models import BRADCN, save_weights
+from bradcn_nb.models.blocks import smoothed
 from bradcn_nb.models.defocus_net import DefocusNet
 from bradcn_nb.presets import preset
 from bradcn_nb.scenes import outdoor_scene
@@ -298,3 +299,29 @@ def test_training_pairs_get_maps_of_nets_that_have_not_seen_them(data, tmp_path,
     remedy.remedy(*run)
     assert records.read_bytes() == before
     assert catalogue.TABLES["remedy"] is remedy.REMEDY
+
+
+@pytest.mark.parametrize("use", ["residual", "residual-dmshn"])
+def test_a_net_that_adds_starts_at_the_lens_picture_and_no_channel_of_it_saturates(use):
+    torch.manual_seed(0)
+    net = variants.build(variants.vary(PAIRS.model, error_use=use, error_kind="defocus"))
+    image, depth = torch.rand(2, 3, 32, 48), torch.full((2, 1, 32, 48), 2.0)
+    radius = torch.full((2, 1, 32, 48), 3.0)
+    bokeh = net(image, depth, radius).bokeh
+    lens = variants.lens_pictures(image, radius)
+    assert (bokeh - lens).abs().mean() < 0.1 * (image - lens).abs().mean()
+    bokeh.sum().backward()
+    last = net.dmshn.decoders[0][-1] if use.endswith("dmshn") else net.render_net.decoder.head[-1]
+    assert (last.bias.grad.abs() > 0).all() and len(last.bias) == variants.ADDED
+
+
+def test_adding_reaches_the_photograph_and_the_smoothed_picture():
+    image, lens = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16)
+    drawn = torch.zeros(1, variants.ADDED, 16, 16)
+    drawn[:, 3] = 1
+    assert torch.allclose(variants.add_to_lens(lens, image, drawn, 5), image)
+    drawn[:, 3:] = torch.tensor([0.0, 1.0])[:, None, None]
+    assert torch.allclose(variants.add_to_lens(lens, image, drawn, 5), smoothed(lens, 5))
+    drawn[:, 4], drawn[:, 0] = 0, 0.25
+    added = variants.add_to_lens(lens, image, drawn, 5) - lens
+    assert torch.allclose(added[:, 0], torch.tensor(0.25)) and not added[:, 1:].any()

@@ -10,6 +10,7 @@ BENCHMARKS = {  # name: what `bench` measures under it
     "render-net": "the Render Net beside BRViT as its authors wrote it, 768x512",
     "depth-net": "the Depth Prediction Net beside DPT-Hybrid as its authors wrote it, 768x512",
     "depth-net-384": "the same beside the DPT-hybrid of transformers, 384x384",
+    "onnx": "the Render Net in torch beside the same in onnxruntime, 768x512",
     "checkpointing": "peak memory of one training step, with and without checkpointing",
     "loading": "reading prepared pictures beside opening and resizing the originals",
 }

@@ -17,11 +17,19 @@ from torch import Tensor, nn
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.experiments.bradcn_variant import BRADCNVariant, VariantConfig, plain, vary
 from bradcn_nb.lens.defocus import draw_defocus
-from bradcn_nb.models import ADCN, BRADCN, BRADCNOutput, RenderNet, baselines, load_bradcn
-from bradcn_nb.models.blocks import add_maps, centre, check_image, start_near_input
+from bradcn_nb.models import ADCN, BRADCN, BRADCNOutput, baselines, load_bradcn
+from bradcn_nb.models.blocks import (
+    Decoder,
+    add_maps,
+    centre,
+    check_image,
+    smoothed,
+)
 from bradcn_nb.models.defocus_net import DefocusNet
 from bradcn_nb.models.weights import load_weights, read_metadata, variant_settings
 from bradcn_nb.presets import ALL_BUT_ADCN, ModelConfig, Preset, preset
+
+ADDED = 5  # channels of `add_to_lens`
 
 
 class ErrorGate(nn.Module):
@@ -148,16 +156,17 @@ class DefocusBRADCN(DepthSeen):
 
 
 class ResidualBRADCN(DefocusBRADCN):
-    """The calibrated lens picture plus what the Render Net, which sees that picture, draws.
+    """The calibrated lens picture, and what the Render Net adds to it (`add_to_lens`).
 
-    Nothing is mixed: where `DefocusBRADCN`'s net chooses, by a sigmoid, how much of the lens
-    picture stays, and may close itself for good, this one can only add.
+    `DefocusBRADCN`'s net chooses by a sigmoid how much of the lens picture stays, and can close
+    itself for good. Here nothing saturates: five channels add, and start near nothing.
     """
 
     def __init__(self, cfg: VariantConfig):
         super().__init__(cfg)
-        self.render_net = RenderNet(replace(plain(cfg), skip=False))
-        start_near_input(self.render_net.decoder.head[-1])
+        self.render_net.skip = False
+        self.render_net.decoder = Decoder(plain(cfg), ADDED)
+        start_at_lens(self.render_net.decoder.head[-1])
 
     def forward(
         self, image: Tensor, depth: Tensor | None = None, depth_error: Tensor | None = None
@@ -165,13 +174,15 @@ class ResidualBRADCN(DefocusBRADCN):
         depth, error = self.maps(image, depth, depth_error, self.cfg.branches)
         lens = lens_pictures(image, error)
         maps = self.mix(self.render_net.encode(lens), depth, error, self.cfg.branches)
-        return BRADCNOutput(lens + self.render_net.decode(maps, lens), depth, error)
+        drawn = self.render_net.decode(maps, lens)
+        return BRADCNOutput(add_to_lens(lens, image, drawn, self.render_net.smooth), depth, error)
 
 
 class DefocusDMSHN(DefocusBRADCN):
     """The calibrated lens picture, corrected by Table I's DMSHN and not by the Render Net.
 
-    With `cfg.error_use` "dmshn" it mixes that picture in, with "residual-dmshn" it only adds to it.
+    With `cfg.error_use` "dmshn" it mixes that picture in; with "residual-dmshn" it adds to it, as
+    the Render Net of `ResidualBRADCN` does.
     """
 
     def __init__(self, cfg: VariantConfig):
@@ -179,7 +190,9 @@ class DefocusDMSHN(DefocusBRADCN):
         self.adds = cfg.error_use == "residual-dmshn"
         self.dmshn = baselines.build("dmshn" if self.adds else "dmshn-skip")
         if self.adds:
-            start_near_input(self.dmshn.decoders[0][-1])
+            width = self.dmshn.cfg.widths[0]
+            self.dmshn.decoders[0][-1] = nn.Conv2d(width, ADDED, kernel_size=3, padding=1)
+            start_at_lens(self.dmshn.decoders[0][-1])
 
     def forward(
         self, image: Tensor, depth: Tensor | None = None, depth_error: Tensor | None = None
@@ -187,7 +200,29 @@ class DefocusDMSHN(DefocusBRADCN):
         depth, error = self.maps(image, depth, depth_error, self.cfg.branches)
         lens = lens_pictures(image, error)
         drawn = self.dmshn.draw(lens)
-        return BRADCNOutput(lens + drawn if self.adds else drawn, depth, error)
+        if self.adds:
+            drawn = add_to_lens(lens, image, drawn, self.render_net.smooth)
+        return BRADCNOutput(drawn, depth, error)
+
+
+def start_at_lens(last: nn.Conv2d) -> None:
+    """Set the last convolution before `add_to_lens` so that the net starts near the lens picture.
+
+    Not from zero, or nothing below it would learn.
+    """
+    nn.init.normal_(last.weight, std=0.02)
+    nn.init.zeros_(last.bias)
+
+
+def add_to_lens(lens: Tensor, image: Tensor, drawn: Tensor, side: int) -> Tensor:
+    """Correct a lens picture (N, 3, H, W) of `image` by what a net drew, (N, 5, H, W).
+
+    Three channels are added as they are. The fourth and the fifth say, pixel by pixel, how far to
+    go from the lens picture to the sharp photograph, and to the lens picture smoothed over `side`
+    pixels: fine detail that a decoder of half the size could not draw. Returns (N, 3, H, W).
+    """
+    sharper, softer = image - lens, smoothed(lens, side) - lens
+    return lens + drawn[:, :3] + drawn[:, 3:4] * sharper + drawn[:, 4:] * softer
 
 
 @torch.no_grad()

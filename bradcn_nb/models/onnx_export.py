@@ -86,6 +86,17 @@ def export_onnx(net: HubNet, path: str | Path, half: bool = False) -> dict[str, 
         return _checked(temporary, traced, names, stride, CLOSE_HALF if half else CLOSE)
 
 
+def open_session(model: bytes, threads: int):
+    """Return an onnxruntime session on `threads` threads of the CPU for an ONNX file's bytes.
+
+    Raises BradcnError where onnxruntime is missing.
+    """
+    _, onnxruntime = _libraries()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
 def _libraries() -> tuple[ModuleType, ModuleType]:
     try:
         import onnx
@@ -117,12 +128,7 @@ def _checked(
     path: Path, traced: nn.Module, names: tuple[str, ...], stride: int, close: float
 ) -> dict[str, float]:
     """Run the file on all sizes; return the greatest differences, or raise BradcnError."""
-    _, onnxruntime = _libraries()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(
-        path.read_bytes(), options, providers=["CPUExecutionProvider"]
-    )
+    session = open_session(path.read_bytes(), torch.get_num_threads())
     differences = dict.fromkeys(names, 0.0)
     for index, size in enumerate(CHECKED):
         generator = torch.Generator().manual_seed(index)

@@ -38,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[bool], AbstractContextManager[Contest]]] = {
     "render-net": partial(bench_nets.net_contest, RenderNet, (512, 768), "original"),
     "depth-net": partial(bench_nets.net_contest, DepthNet, (512, 768), "original"),
     "depth-net-384": partial(bench_nets.net_contest, DepthNet, (384, 384), "transformers"),
+    "onnx": bench_nets.onnx_contest,
     "checkpointing": bench_nets.checkpointing,
     "loading": bench_loading.loading,
 }

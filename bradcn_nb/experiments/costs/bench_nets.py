@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from bradcn_nb.models.blocks import centre
 from bradcn_nb.models.checkpointing import set_checkpointing
 from bradcn_nb.models.inference import for_inference
 from bradcn_nb.models.official import to_official
+from bradcn_nb.models.onnx_export import export_onnx, open_session
 from bradcn_nb.presets import preset
 from bradcn_nb.training.devices import return_freed_blocks
 from bradcn_nb.training.loop import BETAS
@@ -134,6 +136,37 @@ def _answer(net: nn.Module, image: Tensor) -> Tensor:
     if not isinstance(net, OriginalDPT):
         return net(centre(image)).predicted_depth.unsqueeze(1)
     return net(centre(image)).unsqueeze(1) if net.metric else net(image)
+
+
+@contextmanager
+def onnx_contest(quick: bool) -> Iterator[Contest]:
+    """Our Render Net in torch beside the same net in onnxruntime, as `export` writes it."""
+    if find_spec("onnxruntime") is None or find_spec("onnx") is None:
+        yield Contest(
+            {}, {"skipped": "onnxruntime is not installed (pip install onnx onnxruntime)"}
+        )
+        return
+    size = QUICK_SIZE if quick else (512, 768)
+    net, image = _random(RenderNet), torch.rand(1, 3, *size)
+    macs = macs_of(partial(RenderNet, net.cfg), size)
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        file = Path(folder) / "net.onnx"
+        export_onnx(net, file)
+        session = open_session(file.read_bytes(), torch.get_num_threads())
+        ready, given = for_inference(net), {"image": image.numpy()}
+        there = partial(session.run, None, given)
+        facts: dict[str, Any] = {
+            "pixels": f"{size[1]}x{size[0]}",
+            "the file, MB": file.stat().st_size / 1e6,
+            "outputs differ by, of their spread": difference(
+                torch.from_numpy(there()[0]), ready(image)
+            ),
+        }
+        side = 1024 if quick else 3072
+        yield Contest(
+            {"torch": partial(ready, image), "onnxruntime": there, "product": product(side)},
+            facts, {"torch": macs, "onnxruntime": macs, "product": side**3},
+        )  # fmt: skip
 
 
 @contextmanager
