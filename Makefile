@@ -67,6 +67,7 @@ lpips: $(STAMP)
 	@$(FETCH_LPIPS)
 
 html: $(STAMP)
+	$(PY) book/browser.py
 	$(VENV)/bin/jupyter-book build . --path-output book -W -n --keep-going -q
 
 book: html
@@ -76,7 +77,7 @@ lint: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(VENV)/bin/lint-imports --no-logo --no-cache
-	$(VENV)/bin/oxlint --quiet bradcn_nb/figures/pages
+	$(VENV)/bin/oxlint --quiet bradcn_nb/figures/pages book/_static/browser/*.js
 
 check-numbers: $(STAMP)
 	$(PY) book/check_numbers.py
@@ -88,7 +89,7 @@ notebooks: $(STAMP)
 	$(PYTEST) --nbval book -n $(JOBS) --dist loadfile -q
 
 browser: html
-	$(PYTEST) tests/test_browser.py -q -rs
+	$(PYTEST) tests/test_browser.py tests/test_own_photograph.py -q -rs
 
 test: lint check-numbers unit notebooks browser
 	@echo "make test: passed ruff, the quoted numbers, the unit tests, $(words $(CHAPTERS)) notebooks under strict nbval, the book without a warning," \
