@@ -198,7 +198,7 @@ def test_a_command_trains_it_and_its_weights_render(tmp_path, capsys):
     assert main(["train", "--calibration", "pairs", "--run", str(run), *depth, *trial]) == 0
     file = run / "bradcn.safetensors"
     net = variants.load("mini", file)
-    assert isinstance(net, variants.DefocusBRADCN) and net.cfg.error_use == "lens"
+    assert isinstance(net, variants.ResidualBRADCN)
     photo = next((data_root() / "mini-ebb" / "original").iterdir())
     out = tmp_path / "out.png"
     assert main(["render", str(photo), "-o", str(out), "--weights", str(file)]) == 0

@@ -20,7 +20,8 @@ class VariantConfig(ModelConfig):
     """A model's configuration, and how it differs from the paper's."""
 
     branches: tuple[str, ...] = BRANCHES  # the sums that are made: Eq. 1, Eq. 3
-    # Eq. 3; "gate": De closes the depth's branch; "lens", "dmshn": the lens draws by it first
+    # Eq. 3; "gate": De closes the depth's branch; "lens", "dmshn", "residual", "residual-dmshn":
+    # the lens draws by it first
     error_use: str = "add"
     # Eq. 2; "signed": Dgt - Do; "defocus": no error, but the radius of the circle of confusion
     error_kind: str = "absolute"
@@ -76,9 +77,15 @@ class BRADCNVariant(BRADCN):
         depth, depth_error = self.maps(image, depth, depth_error, branches)
         if not render:
             return BRADCNOutput(None, depth, depth_error)
-        maps = self.mix(self.render_net.encode(image), depth, depth_error, branches)
-        bokeh = self.render_net.decode(maps, self.mixed_in(image, depth_error))
+        bokeh = self.draw(image, depth, depth_error, branches)
         return BRADCNOutput(bokeh, depth, depth_error)
+
+    def draw(
+        self, image: Tensor, depth: Tensor | None, error: Tensor | None, branches: Collection[str]
+    ) -> Tensor:
+        """Return the bokeh (N, 3, H, W) of a picture, given its maps."""
+        maps = self.mix(self.render_net.encode(image), depth, error, branches)
+        return self.render_net.decode(maps, self.mixed_in(image, error))
 
     def maps(
         self, image: Tensor, depth: Tensor | None, error: Tensor | None, branches: Collection[str]

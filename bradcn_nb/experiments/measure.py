@@ -145,14 +145,14 @@ def real(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
     the net, of the `lens` renderer with the depth net's depth, of the lens with the defocus of the
     net that learned from pairs (`calibrated`), of the `input` as it is, and of one Gaussian for the
     whole picture, by its standard deviation in 1/1000 of the width. `exposure_*`: at full size,
-    with one gain for each picture taken out (`matching`). `corrected`: each seed of the
-    remedy's nets below `options.runs`, where they are at hand.
+    with one gain for each picture taken out (`matching`). `added`: each seed of the remedy's best
+    net below `options.runs`, where they are at hand.
     """
     if options.ebb is None:
         raise DataError("real: name a folder of EBB! pairs with --ebb")
     cfg, values, depth_net = preset("mini").model, {}, load_depth_net()
     defocus_net = load_defocus_net()
-    corrected = [one.net() for one in finished(REMEDY, options.runs, ["corrected"])]
+    added = [one.net() for one in finished(REMEDY, options.runs, ["added"])]
     pairs = EBB(options.ebb, "train")
     for index in tqdm(range(len(pairs)), desc="real", disable=options.quiet):
         item = pairs.read(index)
@@ -167,9 +167,9 @@ def real(model: BRADCN, options: argparse.Namespace) -> dict[str, Any]:
             "_lens": eight_bit(lens),
             "_calibrated": eight_bit(draw_defocus(as_float, radius)),
         }
-        for seed, net in enumerate(corrected):
+        for seed, net in enumerate(added):
             picture = upsample_stack(as_float, net_bokeh(as_float, net, cfg))
-            drawn[f"_corrected_{seed}"] = eight_bit(picture)
+            drawn[f"_added_{seed}"] = eight_bit(picture)
         for share in BLURS:
             sigma = share * photo.shape[1] / 1000
             drawn[f"_blur_{share}"] = cv2.GaussianBlur(photo, (0, 0), sigma)

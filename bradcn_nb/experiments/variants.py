@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.experiments.bradcn_variant import BRADCNVariant, VariantConfig, plain, vary
 from bradcn_nb.lens.defocus import draw_defocus
-from bradcn_nb.models import ADCN, BRADCN, BRADCNOutput, baselines, load_bradcn
+from bradcn_nb.models import ADCN, BRADCN, baselines, load_bradcn
 from bradcn_nb.models.blocks import (
     Decoder,
     add_maps,
@@ -134,17 +134,17 @@ class SignedBRADCN(DepthSeen):
 class DefocusBRADCN(DepthSeen):
     """BRADCN with a DefocusNet in ADCN's place.
 
-    Eq. 3 adds a defocus map, in % of the height. With `cfg.error_use` "lens"
-    the map also draws: the Render Net corrects a picture that the classical
-    renderer has blurred by it, and no longer the sharp one. No gradient goes
-    through that renderer.
+    Eq. 3 adds a defocus map, in % of the height. Unless `cfg.error_use` is
+    "add", the map also draws: the Render Net corrects a picture that the
+    classical renderer has blurred by it, and no longer the sharp one. No
+    gradient goes through that renderer.
     """
 
     def _adcn(self, cfg: VariantConfig) -> ADCN:
         return DefocusNet(plain(cfg))
 
     def mixed_in(self, image: Tensor, error: Tensor | None) -> Tensor:
-        if self.cfg.error_use != "lens" or error is None:
+        if self.cfg.error_use == "add" or error is None:
             return image
         return lens_pictures(image, error)
 
@@ -168,14 +168,14 @@ class ResidualBRADCN(DefocusBRADCN):
         self.render_net.decoder = Decoder(plain(cfg), ADDED)
         start_at_lens(self.render_net.decoder.head[-1])
 
-    def forward(
-        self, image: Tensor, depth: Tensor | None = None, depth_error: Tensor | None = None
-    ) -> BRADCNOutput:
-        depth, error = self.maps(image, depth, depth_error, self.cfg.branches)
-        lens = lens_pictures(image, error)
-        maps = self.mix(self.render_net.encode(lens), depth, error, self.cfg.branches)
-        drawn = self.render_net.decode(maps, lens)
-        return BRADCNOutput(add_to_lens(lens, image, drawn, self.render_net.smooth), depth, error)
+    def draw(
+        self, image: Tensor, depth: Tensor | None, error: Tensor | None, branches: Collection[str]
+    ) -> Tensor:
+        lens = self.mixed_in(image, error)
+        drawn = self.render_net.decode(
+            self.mix(self.render_net.encode(lens), depth, error, branches), lens
+        )
+        return add_to_lens(lens, image, drawn, self.render_net.smooth)
 
 
 class DefocusDMSHN(DefocusBRADCN):
@@ -194,15 +194,12 @@ class DefocusDMSHN(DefocusBRADCN):
             self.dmshn.decoders[0][-1] = nn.Conv2d(width, ADDED, kernel_size=3, padding=1)
             start_at_lens(self.dmshn.decoders[0][-1])
 
-    def forward(
-        self, image: Tensor, depth: Tensor | None = None, depth_error: Tensor | None = None
-    ) -> BRADCNOutput:
-        depth, error = self.maps(image, depth, depth_error, self.cfg.branches)
-        lens = lens_pictures(image, error)
+    def draw(
+        self, image: Tensor, depth: Tensor | None, error: Tensor | None, branches: Collection[str]
+    ) -> Tensor:
+        lens = self.mixed_in(image, error)
         drawn = self.dmshn.draw(lens)
-        if self.adds:
-            drawn = add_to_lens(lens, image, drawn, self.render_net.smooth)
-        return BRADCNOutput(drawn, depth, error)
+        return add_to_lens(lens, image, drawn, self.render_net.smooth) if self.adds else drawn
 
 
 def start_at_lens(last: nn.Conv2d) -> None:
@@ -292,10 +289,10 @@ def with_pairs(chosen: Preset) -> Preset:
     """Return the preset with a calibration that learns from pairs; train it with `build`.
 
     Its stage 1 teaches a DefocusNet beside the frozen depth net, on EBB! alone; in stage 2 both
-    are frozen, and the Render Net corrects what the lens draws by the map. It mixes that picture
-    in, at every size (ledger ids "pairs-defocus", "mini-skip"): `render` weights must do so, too.
+    are frozen, and the Render Net adds to what the lens draws by the map (`add_to_lens`), at every
+    size (ledger id "pairs-defocus"): its head has five channels, so it starts from fresh weights.
     """
-    model = vary(chosen.model, error_kind="defocus", error_use="lens", skip=True)
+    model = vary(chosen.model, error_kind="defocus", error_use="residual", skip=True)
     stages = tuple(
         replace(stage, net="bradcn", data="pairs", frozen=ALL_BUT_ADCN)
         if stage.net == "adcn"
