@@ -736,7 +736,8 @@ except NotImplementedError:
 # %% [markdown]
 # ## Next
 #
-# [Chapter 16](16_paper_scale.ipynb) takes the model to the paper's size. The [ledger](ledger.md) has the entries "error-gate" and "signed-error".
+# [Chapter 15](15_learning_from_pairs.ipynb) changes what the second net learns, and from what: the radius of each place's disc, from the pairs. The
+# [ledger](ledger.md) has the entries "error-gate" and "signed-error".
 #
 # ## References
 #

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import cv2
-import skimage.data
+from sklearn.datasets import load_sample_image
 
 from bradcn_nb.experiments.record import weights_path
 from bradcn_nb.files import file_digest, write_atomically
@@ -74,7 +74,7 @@ def _packed(net) -> bytes:
 
 
 def _sample() -> bytes:
-    picture = resize(skimage.data.coffee(), (400, 600))
+    picture = resize(load_sample_image("china.jpg"), (427, 640))
     coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
     return coded.tobytes()
 
