@@ -46,7 +46,7 @@ help:
 	@echo "make set-repository URL=...   write where the book is published, everywhere"
 	@echo "make colab-check  every chapter with Colab's versions, from the wheel (PYTHON313=...)"
 	@echo "make test-matrix  the unit tests with the oldest, the locked and the newest versions"
-	@echo "make speed        time training, lens, tests and page; keeps them by commit (half an hour)"
+	@echo "make speed        time training, lens, tests and page, kept by commit (half an hour)"
 	@echo "make gpu-check    measure on a GPU, at most 8 minutes: PYTHON=python3 with torch, timm"
 	@echo "make clean        remove what was built (clean-all: the environment too)"
 
