@@ -56,8 +56,8 @@ from scipy.stats import spearmanr
 from bradcn_nb.data import EBB
 from bradcn_nb.experiments import remedy
 from bradcn_nb.experiments.defocus import true_defocus
+from bradcn_nb.experiments.lens_picture import add_to_lens
 from bradcn_nb.experiments.record import result
-from bradcn_nb.experiments.variants import add_to_lens
 from bradcn_nb.figures.comparison import comparison_viewer
 from bradcn_nb.figures.plots import COLOURS, INK, grid, show, use_style
 from bradcn_nb.files import data_root

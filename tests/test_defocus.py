@@ -21,6 +21,7 @@ from bradcn_nb.experiments import (
     catalogue,
     defocus,
     defocus_quality,
+    lens_picture,
     maps,
     remedy,
     table1,
@@ -173,7 +174,7 @@ def test_the_lens_picture_takes_the_inputs_place_and_gradients_reach_the_rest():
     }
     nets["lens"].load_state_dict(nets["add"].state_dict())
     drawn = {use: net(image, depth_error=radius).bokeh for use, net in nets.items()}
-    lens = variants.lens_pictures(image, radius)
+    lens = lens_picture.lens_pictures(image, radius)
     by_hand = draw_defocus(image[1].permute(1, 2, 0).numpy(), radius[1, 0].numpy())
     np.testing.assert_array_equal(lens[1].permute(1, 2, 0).numpy(), by_hand)
     # The nets start near what they mix in.
@@ -308,20 +309,20 @@ def test_a_net_that_adds_starts_at_the_lens_picture_and_no_channel_of_it_saturat
     image, depth = torch.rand(2, 3, 32, 48), torch.full((2, 1, 32, 48), 2.0)
     radius = torch.full((2, 1, 32, 48), 3.0)
     bokeh = net(image, depth, radius).bokeh
-    lens = variants.lens_pictures(image, radius)
+    lens = lens_picture.lens_pictures(image, radius)
     assert (bokeh - lens).abs().mean() < 0.1 * (image - lens).abs().mean()
     bokeh.sum().backward()
     last = net.dmshn.decoders[0][-1] if use.endswith("dmshn") else net.render_net.decoder.head[-1]
-    assert (last.bias.grad.abs() > 0).all() and len(last.bias) == variants.ADDED
+    assert (last.bias.grad.abs() > 0).all() and len(last.bias) == lens_picture.ADDED
 
 
 def test_adding_reaches_the_photograph_and_the_smoothed_picture():
     image, lens = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16)
-    drawn = torch.zeros(1, variants.ADDED, 16, 16)
+    drawn = torch.zeros(1, lens_picture.ADDED, 16, 16)
     drawn[:, 3] = 1
-    assert torch.allclose(variants.add_to_lens(lens, image, drawn, 5), image)
+    assert torch.allclose(lens_picture.add_to_lens(lens, image, drawn, 5), image)
     drawn[:, 3:] = torch.tensor([0.0, 1.0])[:, None, None]
-    assert torch.allclose(variants.add_to_lens(lens, image, drawn, 5), smoothed(lens, 5))
+    assert torch.allclose(lens_picture.add_to_lens(lens, image, drawn, 5), smoothed(lens, 5))
     drawn[:, 4], drawn[:, 0] = 0, 0.25
-    added = variants.add_to_lens(lens, image, drawn, 5) - lens
+    added = lens_picture.add_to_lens(lens, image, drawn, 5) - lens
     assert torch.allclose(added[:, 0], torch.tensor(0.25)) and not added[:, 1:].any()

@@ -22,8 +22,8 @@ describes. Three seeds for every arm; none is left out, whatever comes out.
 
 What came out: the goal was missed, because the nets that should correct had become the identity by
 step 99: the channel that keeps the lens picture had run to where its sigmoid is 1 and has no slope.
-Hence a second attempt in which nothing saturates (`variants.add_to_lens`), written down before its
-first training on these seeds and this test set, on 27 November 2026. The form was chosen among four
+Hence a second attempt in which nothing saturates (`add_to_lens`), written down before its first
+training on these seeds and this test set, on 27 November 2026. The form was chosen among four
 (with and without the shares of sharp and smooth; the encoder sees the photograph or the lens
 picture) by one training each, seed 9 on 3,200 pairs, and 100 *training* pairs that it had not seen:
 the lens alone 27.74 dB there, the four 28.06, 28.10, 28.40, 28.42.
@@ -43,11 +43,11 @@ from typing import Any
 
 from bradcn_nb.data import MapStack
 from bradcn_nb.experiments.defocus import make_defocus_maps
+from bradcn_nb.experiments.lens_picture import lens_pictures
 from bradcn_nb.experiments.maps import PAIRS_MADE_OF, defocus_record
 from bradcn_nb.experiments.record import write_result
 from bradcn_nb.experiments.runs import check_data, judge_pairs, mini_arm
 from bradcn_nb.experiments.tables import Table, two_phases
-from bradcn_nb.experiments.variants import lens_pictures
 from bradcn_nb.presets import Preset, preset
 from bradcn_nb.training.run import commit
 

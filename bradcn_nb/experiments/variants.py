@@ -9,27 +9,28 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.experiments.bradcn_variant import BRADCNVariant, VariantConfig, plain, vary
-from bradcn_nb.lens.defocus import draw_defocus
+from bradcn_nb.experiments.lens_picture import (
+    ADDED,
+    add_to_lens,
+    lens_pictures,
+    start_at_lens,
+)
 from bradcn_nb.models import ADCN, BRADCN, baselines, load_bradcn
 from bradcn_nb.models.blocks import (
     Decoder,
     add_maps,
     centre,
     check_image,
-    smoothed,
 )
 from bradcn_nb.models.defocus_net import DefocusNet
 from bradcn_nb.models.weights import load_weights, read_metadata, variant_settings
 from bradcn_nb.presets import ALL_BUT_ADCN, ModelConfig, Preset, preset
-
-ADDED = 5  # channels of `add_to_lens`
 
 
 class ErrorGate(nn.Module):
@@ -200,36 +201,6 @@ class DefocusDMSHN(DefocusBRADCN):
         lens = self.mixed_in(image, error)
         drawn = self.dmshn.draw(lens)
         return add_to_lens(lens, image, drawn, self.render_net.smooth) if self.adds else drawn
-
-
-def start_at_lens(last: nn.Conv2d) -> None:
-    """Set the last convolution before `add_to_lens` so that the net starts near the lens picture.
-
-    Not from zero, or nothing below it would learn.
-    """
-    nn.init.normal_(last.weight, std=0.02)
-    nn.init.zeros_(last.bias)
-
-
-def add_to_lens(lens: Tensor, image: Tensor, drawn: Tensor, side: int) -> Tensor:
-    """Correct a lens picture (N, 3, H, W) of `image` by what a net drew, (N, 5, H, W).
-
-    Three channels are added as they are. The fourth and the fifth say, pixel by pixel, how far to
-    go from the lens picture to the sharp photograph, and to the lens picture smoothed over `side`
-    pixels: fine detail that a decoder of half the size could not draw. Returns (N, 3, H, W).
-    """
-    sharper, softer = image - lens, smoothed(lens, side) - lens
-    return lens + drawn[:, :3] + drawn[:, 3:4] * sharper + drawn[:, 4:] * softer
-
-
-@torch.no_grad()
-def lens_pictures(image: Tensor, defocus: Tensor) -> Tensor:
-    """Return `draw_defocus` of a batch: pictures (N, 3, H, W) in [0, 1] with
-    radii (N, 1, H, W) in % of H."""
-    pictures = image.permute(0, 2, 3, 1).float().cpu().numpy()
-    radii = defocus[:, 0].float().cpu().numpy()
-    drawn = [draw_defocus(*pair) for pair in zip(pictures, radii, strict=True)]
-    return torch.from_numpy(np.stack(drawn)).permute(0, 3, 1, 2).to(image)
 
 
 def build(cfg: ModelConfig) -> BRADCN:
