@@ -114,3 +114,32 @@ def test_refocus_makes_one_page_that_needs_nothing_else(photos, tmp_path, capsys
     assert "no such folder" in fails(capsys, "refocus", photo, "-o", tmp_path / "x" / "p.html")
     assert "not a picture" in fails(capsys, "refocus", photos / "c.jpg", "-o", tmp_path / "q.html")
     assert not (tmp_path / "q.html").exists()
+
+
+def test_a_pattern_that_no_shell_expanded(photos, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["-o", str(out), "--renderer", "lens", "--quiet"]
+    assert main(["render", str(photos / "[ab].*"), *arguments]) == 0
+    assert sorted(p.name for p in out.iterdir()) == ["a.jpg", "b.png", command.MANIFEST]
+    capsys.readouterr()
+    assert "no photograph has such a name" in fails(capsys, "render", photos / "*.tif", *arguments)
+    Image.new("RGB", (64, 48)).save(photos / "odd[1].png")  # a name, though it looks like a pattern
+    assert main(["render", str(photos / "odd[1].png"), "-o", str(tmp_path / "odd.png")]) == 0
+
+
+def test_strength_is_an_aperture_by_another_name(photos, tmp_path, capsys):
+    depth = tmp_path / "depth.npy"
+    np.save(depth, np.linspace(6, 1, 48, dtype=np.float32)[:, None].repeat(64, axis=1))
+    drawn = {}
+    for name, option in {"wide": "--strength=2", "same": "--aperture=0.9", "none": ""}.items():
+        out = tmp_path / f"{name}.png"
+        given = ["render", str(photos / "b.png"), "-o", str(out), "--depth", str(depth)]
+        assert main([*given, *filter(None, [option])]) == 0
+        drawn[name] = np.asarray(Image.open(out)).astype(int)
+    assert np.array_equal(drawn["wide"], drawn["same"])
+    assert np.abs(drawn["wide"] - drawn["none"]).max() > 10
+    capsys.readouterr()
+    for wrong in (["--strength", "0"], ["--strength", "2", "--aperture", "2"]):
+        with pytest.raises(SystemExit) as stop:
+            main(["render", str(photos / "b.png"), "-o", str(tmp_path / "x.png"), *wrong])
+        assert stop.value.code == 2 and "\n" not in capsys.readouterr().err.strip()

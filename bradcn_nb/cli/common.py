@@ -43,6 +43,17 @@ def f_number(text: str) -> float:
         raise argparse.ArgumentTypeError(message) from None
 
 
+def strength(text: str) -> float:
+    """Read a number above 0 and at most 10; raises argparse's error for anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 10:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a strength above 0 and at most 10")
+    return value
+
+
 def natural(text: str) -> int:
     """Read a whole number from 1 on; raises argparse's error for anything else."""
     if not text.isdecimal() or int(text) < 1:

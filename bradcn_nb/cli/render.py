@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from bradcn_nb.cli.common import (
     command,
     f_number,
     point,
+    strength,
     use_threads,
 )
 from bradcn_nb.errors import BradcnError, PhotoError
 
 MANIFEST = "rendered-with.json"
+WIDE_OPEN = 1.8  # the f-number of EBB!'s photographs with bokeh
 
 
 def add(group) -> None:
@@ -30,7 +33,7 @@ def add(group) -> None:
         "Render photographs of any size.\n"
         "Two renderers: `bradcn` is the paper's net, which decides by itself what stays sharp;\n"
         "`lens` blurs by a depth map and obeys --focus and --aperture.\n"
-        "--focus, --aperture and all about depth, without --renderer, choose `lens`.\n"
+        "--focus, --aperture, --strength and all about depth, without --renderer, choose `lens`.\n"
         "Several photographs, or a folder of them, go into the folder OUT; what is there already\n"
         "is kept, so a stopped command goes on.",
         "  python -m bradcn_nb render photo.jpg -o bokeh.jpg\n"
@@ -44,7 +47,7 @@ def add(group) -> None:
         type=Path,
         nargs="+",
         metavar="PHOTO",
-        help="JPEG, PNG, WebP or TIFF, or folders of them",
+        help="JPEG, PNG, WebP or TIFF, or folders or patterns of them",
     )
     parser.add_argument(
         "-o", "--out", type=Path, required=True, metavar="OUT", help="file to write, or folder"
@@ -53,8 +56,18 @@ def add(group) -> None:
     parser.add_argument(
         "--focus", type=point, metavar="X,Y", help="what is to be sharp: pixel, or 50%%,40%%"
     )
-    parser.add_argument(
-        "--aperture", type=f_number, metavar="N", help="f-number of a 50 mm lens; default: 1.8"
+    blur = parser.add_mutually_exclusive_group()
+    blur.add_argument(
+        "--aperture",
+        type=f_number,
+        metavar="N",
+        help=f"f-number of a 50 mm lens before a sensor 14.9 mm high; default: {WIDE_OPEN}",
+    )
+    blur.add_argument(
+        "--strength",
+        type=strength,
+        metavar="S",
+        help=f"for whom f-numbers say nothing: discs S times as wide as at f/{WIDE_OPEN}",
     )
     add_depth(parser)
     parser.add_argument(
@@ -105,6 +118,7 @@ def render(options: argparse.Namespace) -> None:
     lens = {
         "--focus": options.focus,
         "--aperture": options.aperture,
+        "--strength": options.strength,
         "--depth": options.depth,
         "--depth-model": options.depth_model,
         "--save-depth": options.save_depth,
@@ -133,7 +147,7 @@ def render(options: argparse.Namespace) -> None:
     settings = {
         "renderer": renderer,
         "focus": options.focus and (Percent(x, y) if percent else (x, y)),
-        "aperture": 1.8 if options.aperture is None else options.aperture,
+        "aperture": options.aperture or WIDE_OPEN / (options.strength or 1),
         "depth_model": options.depth_model,
     }
 
@@ -164,14 +178,21 @@ def render(options: argparse.Namespace) -> None:
 
 
 def expanded(photos: list[Path]) -> list[Path]:
-    """Return the photographs, those of a folder in place of it, in order.
+    """Return the photographs, those of a folder or a pattern in place of it, in order.
 
-    Raises PhotoError for a folder without any.
+    A pattern such as holiday/*.jpg comes here where the shell has not expanded it (Windows does
+    not). Raises PhotoError for a folder or a pattern without any.
     """
     from bradcn_nb.data.photos import FORMATS
 
     found = []
     for path in photos:
+        if not path.exists() and has_magic(str(path)):
+            matching = [Path(name) for name in sorted(glob(str(path)))]
+            if not matching:
+                raise PhotoError(f"{path}: no photograph has such a name")
+            found += matching
+            continue
         if not path.is_dir():
             found.append(path)
             continue
