@@ -24,6 +24,7 @@ def test_a_row_is_gone_on_with_and_kept_value_by_value(tmp_path, monkeypatch, ca
     file = tmp_path / "results" / "speed.json"
     file.parent.mkdir()
     monkeypatch.setattr(speed, "FILE", file)
+    monkeypatch.setattr(speed, "PAGE", tmp_path / "speed.md")
     monkeypatch.setenv("BRADCN_DATA", str(tmp_path))
     monkeypatch.setattr(speed, "commit", lambda: "abc1234567")
     asked = []
@@ -42,3 +43,4 @@ def test_a_row_is_gone_on_with_and_kept_value_by_value(tmp_path, monkeypatch, ca
     assert capsys.readouterr().out.count("lens_12_mp_s: 2.5") == 1
     (row,) = speed.kept()
     assert row["lens_12_mp_s"] == 2.5 and "abc1234 " in speed.page()
+    assert (tmp_path / "speed.md").read_text("utf-8") == speed.page()
