@@ -615,7 +615,7 @@ except NotImplementedError:
 #
 # <details><summary>Answer</summary>After 100 steps the gate is at 0.99 and still has a gradient, 2e-2 at the largest: with plain descent a step is as small as its gradient, so the logit slows down where the sigmoid is flat, and the gate can come back. The fault lies in the pair of both: a form that saturates, and an optimiser that makes full steps on small gradients. (Plain descent would be slow everywhere else. Hence we change the form.)</details>
 #
-# **5 (three stars, an hour).** The map's first enemy is focus: the net has to guess where the photographer focused. Give `draw_defocus` the true focus instead (the scenes know it: `outdoor_scene(...).focus_m`) with predicted depth through the lens. Does predicted depth with true focus beat the foretold map? Say before you run it
+# **5 (three stars, an hour).** One thing the net has to guess is where the photographer focused. Give `draw_defocus` the true focus instead (the scenes know it: `outdoor_scene(...).focus_m`) with predicted depth through the lens. Does predicted depth with true focus beat the foretold map? Say before you run it
 # what you expect, and on how many pictures you will judge.
 
 # %% [markdown]
