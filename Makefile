@@ -29,7 +29,7 @@ FETCH_LPIPS = $(PY) -m bradcn_nb lpips-weights >/dev/null 2>&1 || { rm -rf $(LPI
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help environment lpips book test lint unit notebooks browser html data weights results experiments check-numbers refresh prose set-repository colab-check test-matrix speed gpu-check format clean clean-all
+.PHONY: help environment lpips book test lint unit notebooks browser html data weights results experiments check-numbers refresh prose assignments set-repository course-check colab-check test-matrix speed gpu-check format clean clean-all
 
 help:
 	@echo "make book         the environment, then the rendered book in book/_build/html"
@@ -37,6 +37,8 @@ help:
 	@echo "                  make lint, check-numbers, unit, notebooks, browser"
 	@echo "make refresh      execute the chapters again (one: NB=01_bokeh_and_the_thin_lens)"
 	@echo "make prose        bring changed text over to the notebooks, executing nothing"
+	@echo "make assignments  write the assignments' notebooks from their .py, executing nothing"
+	@echo "make html HIDE_SOLUTIONS=1    the book without solutions, in book/_build/student"
 	@echo "make format       let ruff mend what it can"
 	@echo "make lpips        fetch the nets inside of LPIPS (64 MB), where they are missing"
 	@echo "make data         make the bundled mini sets again (same bytes)"
@@ -44,7 +46,8 @@ help:
 	@echo "make results      measure again what book and README quote (minutes)"
 	@echo "make experiments  train the tables' arms again (hours; resumes)"
 	@echo "make set-repository URL=...   write where the book is published, everywhere"
-	@echo "make colab-check  every chapter with Colab's versions, from the wheel (PYTHON313=...)"
+	@echo "make course-check attacks on the grader, and whole assignments graded (minutes)"
+	@echo "make colab-check  chapters and assignments with Colab's versions (PYTHON313=...)"
 	@echo "make test-matrix  the unit tests with the oldest, the locked and the newest versions"
 	@echo "make speed        time training, lens, tests and page, kept by commit (half an hour)"
 	@echo "make gpu-check    measure on a GPU, at most 8 minutes: PYTHON=python3 with torch, timm"
@@ -68,7 +71,11 @@ lpips: $(STAMP)
 
 html: $(STAMP)
 	$(PY) book/browser.py
+ifdef HIDE_SOLUTIONS
+	$(PY) book/student_edition.py
+else
 	$(VENV)/bin/jupyter-book build . --path-output book -W -n --keep-going -q
+endif
 
 book: html
 	@echo "make book: done. Open book/_build/html/index.html in a browser (works offline)."
@@ -128,8 +135,14 @@ gpu-check:
 refresh: $(STAMP)
 	$(PY) book/refresh.py $(NB)
 
+assignments: $(STAMP)
+	$(PY) book/editions.py
+
 set-repository: $(STAMP)
 	$(PY) book/repository.py "$(URL)"
+
+course-check: $(STAMP)
+	$(PY) tests/course_check.py
 
 # Colab's Python is 3.13 (tests/colab-packages.txt).
 PYTHON313 ?= python3.13

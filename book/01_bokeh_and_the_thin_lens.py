@@ -649,7 +649,7 @@ def depth_of_field(focus_m, camera, limit):
     raise NotImplementedError("yours to write")
 
 
-# %% [markdown]
+# %% [markdown] tags=["solution"]
 # The next cell is the solution. Try first.
 
 
@@ -664,7 +664,7 @@ def depth_of_field_solution(focus_m, camera, limit):
 
 
 # %% [markdown]
-# The test is made of plain asserts. It checks the solution, and yours as soon as there is one.
+# The test is made of plain asserts. Run it as soon as yours is written.
 
 
 # %% tags=["graded"]

@@ -601,7 +601,7 @@ def label(predicted: torch.Tensor, stored: torch.Tensor):
     raise NotImplementedError  # your code in place of this line
 
 
-# %% [markdown]
+# %% [markdown] tags=["solution"]
 # A solution, folded away in the book:
 
 

@@ -817,7 +817,7 @@ def rest(predicted: torch.Tensor, true: torch.Tensor, part: float) -> float:
     raise NotImplementedError  # your code in place of this line
 
 
-# %% [markdown]
+# %% [markdown] tags=["solution"]
 # A solution, folded away in the book:
 
 

@@ -1094,7 +1094,7 @@ def masked_l1(prediction, target, mask):
     raise NotImplementedError  # your code in place of this line
 
 
-# %% [markdown]
+# %% [markdown] tags=["solution"]
 # A solution, folded away in the book:
 
 

@@ -761,7 +761,7 @@ def my_interval(a, b, draws):
     raise NotImplementedError  # your code in place of this line
 
 
-# %% [markdown]
+# %% [markdown] tags=["solution"]
 # A solution, folded away in the book:
 
 

@@ -1055,7 +1055,7 @@ def pictures_only(sheet):
     raise NotImplementedError  # your code in place of this line
 
 
-# %% [markdown]
+# %% [markdown] tags=["solution"]
 # A solution, folded away in the book:
 
 

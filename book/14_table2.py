@@ -676,7 +676,7 @@ def another_of_its_split(train, pairs, rng):
     raise NotImplementedError  # your code in place of this line
 
 
-# %% [markdown]
+# %% [markdown] tags=["solution"]
 # A solution, folded away in the book:
 
 

@@ -3,9 +3,9 @@
     make set-repository URL=https://github.com/OWNER/NAME     # or: python book/repository.py URL
 
 `repository.url` in _config.yml is the setting. From it come the badge and the set-up cell of every
-chapter, the links in pyproject.toml, the address in CITATION.cff, the line in README.md, and the
-cards for Croissant and Zenodo. No cell is executed and no output changes. An empty URL takes it
-all back.
+chapter and assignment, the links in pyproject.toml, the address in CITATION.cff, the line in
+README.md, and the cards for Croissant and Zenodo. No cell is executed and no output changes. An
+empty URL takes it all back.
 """
 
 import re
@@ -34,14 +34,15 @@ def wheel(url: str) -> str:
 
 
 def badge(stem: str) -> str:
-    """Return the Markdown line that opens chapter `stem` on Colab."""
+    """Return the Markdown line that opens a notebook on Colab; `stem` is its path in book/."""
     url, branch = address()
-    target = PAGE
+    up = "../" * stem.count("/")
+    target = up + PAGE
     if url:
         owner_and_name = "/".join(url.split("/")[-2:])
         target = "https://colab.research.google.com/github/"
         target += f"{owner_and_name}/blob/{branch}/book/{stem}.ipynb"
-    return f"[![Open in Colab](_static/colab-badge.svg)]({target})"
+    return f"[![Open in Colab]({up}_static/colab-badge.svg)]({target})"
 
 
 def set_up_cell(url: str) -> str:
@@ -110,10 +111,12 @@ def _replace(name: str, pattern: str, text: str) -> None:
 
 
 if __name__ == "__main__":
-    import refresh  # which writes the chapters by this module
+    import editions  # which writes the assignments by this module
+    import refresh  # and this one the chapters
 
     from bradcn_nb.experiments.cards import write_cards
 
     set_repository(sys.argv[1] if len(sys.argv) > 1 else "")
     write_cards(ROOT)
+    editions.write()
     sys.exit(refresh.bring_over_prose(refresh.all_chapters()))

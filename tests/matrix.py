@@ -13,9 +13,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = {  # name: Python, what uv is told
-    "oldest": ("3.11", ["--resolution", "lowest-direct", "-e", ".[book,test]"]),
+    "oldest": ("3.11", ["--resolution", "lowest-direct", "-e", ".[book,course,test]"]),
     "locked": ("3.12", ["-r", "requirements.lock", "-e", "."]),
-    "newest": ("3.13", ["-e", ".[book,test]"]),
+    "newest": ("3.13", ["-e", ".[book,course,test]"]),
 }
 
 

@@ -89,7 +89,7 @@ def test_as_a_library_only_lower_bounds() -> None:
 
 def test_every_package_that_is_imported_is_declared() -> None:
     extras = project()["optional-dependencies"]  # of commands that say what to install
-    lines = [*project()["dependencies"], *extras["export"], *extras["publish"]]
+    lines = [*project()["dependencies"], *extras["export"], *extras["publish"], *extras["course"]]
     names = {canonicalize_name(Requirement(line).name) for line in lines}
     providers = metadata.packages_distributions()
     own = {"bradcn_nb"} | set(sys.stdlib_module_names)

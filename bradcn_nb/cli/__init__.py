@@ -9,6 +9,7 @@ from bradcn_nb import __version__
 from bradcn_nb.cli import (
     bench,
     convert,
+    course,
     data,
     estimate,
     evaluate,
@@ -53,6 +54,7 @@ def build_parser() -> Parser:
         estimate,
         bench,
         experiments,
+        course,
     ):
         module.add(chosen)
     return parser

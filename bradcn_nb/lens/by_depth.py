@@ -32,6 +32,13 @@ def disc_kernel(radius_px: float) -> np.ndarray:
     return (kernel / kernel.sum()).astype(np.float32)
 
 
+def blur_layer(layer: np.ndarray, radius_px: float) -> np.ndarray:
+    """A layer at one depth, (H,W) or (H,W,C) float32, through a disc of `radius_px`; mirrored at
+    its borders, keeps the shape."""
+    disc = disc_kernel(radius_px)
+    return cv2.filter2D(layer, -1, disc, borderType=cv2.BORDER_REFLECT_101)
+
+
 def gather_blur(image_srgb: np.ndarray, radius_px: np.ndarray) -> np.ndarray:
     """The naive renderer: every pixel averages a disc of its own radius, whatever lies there.
 
@@ -90,9 +97,8 @@ def render_layered(
         box = bounding_box((signed > before) & (signed < after), margin)
         if box is None:
             continue
-        disc = disc_kernel(abs(float(node)))
         planes = (
-            cv2.filter2D(plane, -1, disc, borderType=cv2.BORDER_REFLECT_101)
+            blur_layer(plane, abs(float(node)))
             for plane in layer_planes(light[:, *box], signed[box], before, node, after)
         )
         layer_cover = np.clip(next(planes), 0, 1)  # the filter's rounding

@@ -1,0 +1,283 @@
+"""Many submissions: several at once, each result kept as soon as it is there, the table after it.
+
+Beside grades.csv: `grades.state/` (what is graded already), `grades.reports/` (for students),
+`grades.essays.csv` and `.html` (for the person who marks).
+"""
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import multiprocessing
+import os
+import re
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from bradcn_nb.course import kernel, report
+from bradcn_nb.course.grade import grade, hidden_tests
+from bradcn_nb.course.remote import Broken
+from bradcn_nb.course.results import Grade
+from bradcn_nb.course.sandbox import Limits, Protection
+from bradcn_nb.course.submissions import Assignment, Submission, beside, find, read_assignments
+from bradcn_nb.errors import DataError
+from bradcn_nb.files import file_digest, write_atomically
+
+VERSION = 1  # of the grader's judgement: another one grades all again
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that the grading of any submission needs to know."""
+
+    root: Path
+    masters: Path
+    out: Path
+    protection: Protection
+    limits: Limits
+
+    @property
+    def hidden(self) -> tuple[Path, ...]:
+        """Folders that no student's code may see."""
+        return (self.root, self.masters, self.place("state"), self.place("reports"))
+
+    def place(self, name: str) -> Path:
+        """Return a file or folder beside the table: grades.csv -> grades.NAME."""
+        return self.out.with_name(f"{self.out.stem}.{name}")
+
+
+_slot = 0
+
+
+def _begin(counter: Any, scratch: str, first: int) -> None:
+    """Set up a process of the pool."""
+    global _slot
+    with counter.get_lock():
+        _slot = counter.value
+        counter.value += 1
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process hears it, and ends this one
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != first:  # gone before it was waited for
+        os._exit(1)
+    tempfile.tempdir = scratch
+
+
+def _one(job: Job, submission: Submission, assignment: Assignment | None) -> Grade:
+    tests = hidden_tests(job.masters, assignment.name) if assignment else None
+    return grade(
+        submission, assignment, tests, job.protection, job.limits, job.root, job.hidden, _slot
+    )
+
+
+def grade_all(job: Job, jobs: int = 1, again: bool = False, progress: bool = True) -> list[Grade]:
+    """Grade all submissions below `job.root`, write the table and all that belongs to it.
+
+    What is graded and has not changed is kept, unless `again`. Raises DataError where there is
+    nothing to grade, KeyboardInterrupt with a sentence; what is graded by then is kept.
+    """
+    assignments = read_assignments(job.masters)
+    submissions = find(job.root, assignments)
+    tests = _digest(sorted((job.masters / "hidden_tests").rglob("*.py")))
+    done: dict[int, Grade] = {}
+    digests = []
+    for number, one in enumerate(submissions):
+        digests.append(_state(one, job, f"{tests} {assignments.get(one.assignment)}"))
+        kept = None if again else _kept(job, one, digests[-1])
+        if kept:
+            done[number] = kept
+    _write(job, done.values())
+    todo = [number for number in range(len(submissions)) if number not in done]
+    bar = tqdm(total=len(submissions), initial=len(done), desc="grade", disable=not progress)
+    broken: list[str] = []
+    with bar, tempfile.TemporaryDirectory(prefix="bradcn-grade-") as scratch:
+        os.chmod(scratch, 0o711)
+        try:
+            for number, result in _results(job, submissions, assignments, todo, jobs, scratch):
+                done[number] = result
+                _keep(job, submissions[number], digests[number], result)
+                _write(job, [done[n] for n in sorted(done)])
+                bar.update()
+                bar.set_postfix_str(f"{result.student} {result.points:g}/{result.of:g}"[:40])
+        except KeyboardInterrupt:
+            for number in set(todo) & set(done):  # the last may be half written
+                _keep(job, submissions[number], digests[number], done[number])
+            _write(job, [done[n] for n in sorted(done)])
+            stopped = f"{job.out}: stopped with {len(done)} of {len(submissions)} graded; the "
+            raise KeyboardInterrupt(stopped + "same command goes on") from None
+    broken = [submissions[n].path.name for n in todo if n not in done]
+    if broken:
+        raise DataError(
+            f"{job.out}: {len(broken)} could not be graded ({', '.join(broken[:5])}): the grader's "
+            "own part failed, see above; the same command tries them again"
+        )
+    return [done[n] for n in sorted(done)]
+
+
+def _results(
+    job: Job,
+    submissions: Sequence[Submission],
+    assignments: dict[str, Assignment],
+    todo: Sequence[int],
+    jobs: int,
+    scratch: str,
+) -> Iterator[tuple[int, Grade]]:
+    """Grade those of `todo`; after a process of the pool has died, the rest one by one."""
+    context = multiprocessing.get_context("spawn")
+    counter, left = context.Value("i", 0), list(todo)
+    rounds = [left] if left else []
+    while rounds:
+        batch = rounds.pop(0)
+        pool = ProcessPoolExecutor(
+            min(jobs, len(batch)), context, _begin, (counter, scratch, os.getpid())
+        )
+        try:
+            waiting = {
+                pool.submit(
+                    _one, job, submissions[n], assignments.get(submissions[n].assignment)
+                ): n
+                for n in batch
+            }
+            for future in as_completed(waiting):
+                number = waiting[future]
+                try:
+                    yield number, future.result()
+                    left.remove(number)
+                except BrokenProcessPool:
+                    if len(batch) > 1:
+                        rounds = [[n] for n in left]
+                        break
+                    tqdm.write(f"{submissions[number].path}: its process died", file=sys.stderr)
+                except Broken as error:
+                    tqdm.write(f"{submissions[number].path}: {error}", file=sys.stderr)
+                    left.remove(number)
+        except BaseException:
+            for child in multiprocessing.active_children():
+                child.kill()
+            raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(f"{path.name} ".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()
+
+
+def _state(one: Submission, job: Job, tests: str) -> str:
+    """A digest of all that the grade depends on."""
+    parts = [VERSION, one.student, one.assignment, one.problem, one.notes, tests]
+    parts += [job.protection.name, job.limits]
+    plain = one.path.is_file() and not one.path.is_symlink()
+    parts += [file_digest(one.path) if plain else ""]
+    parts += [[cell.kind, cell.source, cell.grade_id, cell.metadata] for cell in one.cells]
+    found = hashlib.sha256(repr(parts).encode("utf-8", "replace"))
+    for name, data in beside(one.path, job.root).items():
+        found.update(name.encode("utf-8", "replace") + hashlib.sha256(data).digest())
+    return found.hexdigest()
+
+
+def _name(one: Submission | Grade) -> str:
+    """A file's name for a student: readable, and of no two students the same."""
+    plain = re.sub(r"[^\w@ -]+", "_", one.student).strip() or "_"
+    if plain != one.student:
+        plain += "_" + hashlib.sha256(one.student.encode("utf-8", "replace")).hexdigest()[:6]
+    return plain[:80]
+
+
+def _file(job: Job, one: Submission | Grade) -> Path:
+    return job.place("state") / f"{_name(one)} {one.assignment or 'unknown'}.json"
+
+
+def _kept(job: Job, one: Submission, digest: str) -> Grade | None:
+    try:
+        held = json.loads(_file(job, one).read_text("utf-8"))
+        return Grade.from_json(held["grade"]) if held["digest"] == digest else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _keep(job: Job, one: Submission, digest: str, result: Grade) -> None:
+    """Write a result: what a later run skips, and the student's report."""
+    held = json.dumps({"digest": digest, "grade": result.as_json()}, indent=1)
+    write_atomically(_file(job, one), held.encode())
+    folder = job.place("reports") / _name(one)
+    stem = one.assignment or "unknown"
+    write_atomically(folder / f"{stem}.txt", report.as_text(result).encode("utf-8", "replace"))
+    write_atomically(folder / f"{stem}.html", report.as_html(result).encode("utf-8", "replace"))
+
+
+def _safe(value: Any) -> str:
+    """Text for a cell of a table; what a spreadsheet would take for a formula is quoted."""
+    text = str(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def _write(job: Job, grades: Any) -> None:
+    """Write the table of grades, and the essays."""
+    grades = sorted(grades, key=lambda g: (g.student.casefold(), g.assignment))
+    asked = dict.fromkeys((g.assignment, q) for g in grades for q in g.answers)
+    twice = {q for a, q in asked if sum(q == other for _, other in asked) > 1}
+    names = {(a, q): f"{a}.{q}" if q in twice else q for a, q in sorted(asked)}
+    rows = []
+    for g in grades:
+        row = {"student": _safe(g.student), "assignment": g.assignment}
+        row |= {"points": f"{g.points:g}", "of": f"{g.of:g}"}
+        row |= {
+            name: f"{g.answers[q].points:g}" if g.assignment == a and q in g.answers else ""
+            for (a, q), name in names.items()
+        }
+        row["essays to mark"] = "; ".join(
+            f"{q} ({g.essay_points[q]:g}{'' if text else ', unanswered'})"
+            for q, text in g.essays.items()
+        )
+        odd = [
+            f"the check of {q} could not run: see the state"
+            for q, answer in g.answers.items()
+            if answer.status == "unusable"
+        ]
+        row["notes"] = _safe("; ".join([*g.notes, *odd]))
+        row |= {"seconds": f"{g.seconds:g}", "protection": g.protection}
+        rows.append(row)
+    _table(job.out, rows)
+    _write_essays(job, grades)
+
+
+def _write_essays(job: Job, grades: Sequence[Grade]) -> None:
+    """Write the essays; points and comments that a person has filled in stay with their text."""
+    path, marks = job.place("essays.csv"), {}
+    with contextlib.suppress(OSError, UnicodeDecodeError, csv.Error, KeyError):
+        for row in csv.DictReader(io.StringIO(path.read_text("utf-8-sig"), newline="")):
+            key = (row["student"], row["assignment"], row["question"], row["text"])
+            marks[key] = (row["points"], row["comment"])
+    rows = []
+    for g in grades:
+        for q, text in g.essays.items():
+            key = (_safe(g.student), g.assignment, q, _safe(text))
+            points, comment = marks.get(key, ("" if text else "0", "" if text else "unanswered"))
+            row = dict(zip(("student", "assignment", "question", "text"), key, strict=True))
+            row |= {"of": f"{g.essay_points[q]:g}", "points": points, "comment": comment}
+            rows.append(row)
+    if rows:
+        _table(path, rows)
+        page = report.essays_html(list(grades)).encode("utf-8", "replace")
+        write_atomically(job.place("essays.html"), page)
+
+
+def _table(path: Path, rows: Sequence[dict[str, str]]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]) if rows else ["student", "assignment", "points"])
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode("utf-8", "replace"))
