@@ -143,6 +143,7 @@ set-repository: $(STAMP)
 
 course-check: $(STAMP)
 	$(PY) tests/course_check.py
+	$(PYTEST) tests/test_course_build.py -m slow -q
 
 # Colab's Python is 3.13 (tests/colab-packages.txt).
 PYTHON313 ?= python3.13

@@ -31,6 +31,7 @@ from bradcn_nb.errors import DataError
 from bradcn_nb.experiments.record import result
 
 ROOT = Path(__file__).resolve().parents[1]
+FROM_ASSIGNMENTS = ("mistakes", "rubrics")  # pages whose numbers are examples
 UNCHECKED = {"paper", "bench", "example"}
 NUMBER = r"(?<![\w.,])(?P<number>[+\-−]?\d[\d,]*(?:\.\d+)?)"
 COMMENT = re.compile(rf"(?:{NUMBER} ?)?<!--(?P<mark>.*?)-->", re.DOTALL)
@@ -109,15 +110,13 @@ def check_text(text: str) -> tuple[list[tuple[int, str]], int]:
     return [(text.count("\n", 0, at) + 1, found[at]) for at in sorted(found)], agreed
 
 
-COURSE = ("index", "instructors", "security")  # the others are made from the assignments
-
-
 def check(root: Path) -> tuple[list[str], dict[str, int]]:
     """Return the faults of the texts below `root`, and how many numbers agree in each file that
     has some."""
     faults, agreed = [], {}
     book = root / "book"
-    pages = [*sorted(book.glob("*.md")), *(book / "course" / f"{name}.md" for name in COURSE)]
+    pages = sorted(book.glob("*.md")) + sorted(book.glob("course/*.md"))
+    pages = [path for path in pages if path.stem not in FROM_ASSIGNMENTS]
     for path in (root / "README.md", *pages, *sorted(book.glob("[0-9]*.py"))):
         name = path.relative_to(root).as_posix()
         found, number = check_text(markdown(path))

@@ -2,6 +2,7 @@
 
     python book/editions.py            # write what is behind its .py; executes nothing
     python book/editions.py --check    # only say what is behind
+    python book/editions.py --pictures # run the solved masters and keep their milestones
 
 People edit `assignments/N_name.py`. From it come `assignments/N_name.ipynb`, for nbgrader, and
 `assignments/student/N_name.ipynb`, which the book renders and Colab opens. The set-up cell is the
@@ -10,13 +11,17 @@ chapters' and follows the repository's address, as does the student's badge. The
 """
 
 import argparse
+import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import jupytext
 import nbformat
 import repository
+from nbclient import NotebookClient
+from PIL import Image
 
 from bradcn_nb.course.build import edition, relinked
 from bradcn_nb.course.masters import read_master
@@ -77,11 +82,32 @@ def write(folder: Path | None = None) -> list[Path]:
     return written
 
 
+def keep_pictures() -> None:
+    """Run the solved masters, each in an empty folder, and keep their milestones."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["PYTHONPATH"] = str(MASTERS)  # the kernels' tests find their hidden halves there
+    for script in sorted(MASTERS.glob("[0-9]*.py")):
+        with tempfile.TemporaryDirectory() as folder:
+            resources = {"metadata": {"path": folder}}
+            NotebookClient(read_master(script), timeout=300, resources=resources).execute()
+            path = Path(folder) / next(Path(folder).glob("milestone-?-*.png"))
+            with Image.open(path) as picture:
+                small = picture.convert("RGB")
+        small.thumbnail((1000, 1000))
+        small.save(MASTERS.parent / "course" / f"milestone-{script.stem[0]}.jpg", quality=88)
+        print(f"{script.stem}: {path.name}")
+
+
 def main() -> int:
     """Write or check what is made from the assignments."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing, list what is behind")
-    if parser.parse_args().check:
+    parser.add_argument("--pictures", action="store_true", help="run them, keep their milestones")
+    options = parser.parse_args()
+    if options.pictures:
+        keep_pictures()
+        return 0
+    if options.check:
         names = [path.relative_to(MASTERS.parent) for path, _ in behind()]
         for name in names:
             print(f"{name} is behind: make assignments")

@@ -46,6 +46,9 @@ def prepare(folder: Path) -> None:
     for name in ("_static", "_ext"):
         shutil.copytree(ROOT / "book" / name, book / name)
     shutil.copy(ROOT / "book" / "references.bib", book)
+    (book / "course").mkdir()
+    for picture in (ROOT / "book" / "course").glob("*.jpg"):
+        shutil.copy(picture, book / "course")
     results = ROOT / "data" / "results"
     shutil.copytree(results, folder / "data" / "results", ignore=_no_pictures)
     gone = _links_to(removed)

@@ -16,7 +16,7 @@ import torch
 from course_attacks import ALL, ATTACKS, NONE, SECRET, as_bytes, master
 
 from bradcn_nb.__main__ import main
-from bradcn_nb.course import grading, protection, report, wire
+from bradcn_nb.course import protection, report, tables, wire
 from bradcn_nb.course.grade import grade, hidden_tests
 from bradcn_nb.course.masters import read_master
 from bradcn_nb.course.remote import _failure
@@ -313,4 +313,4 @@ def test_a_report_escapes_and_says_what_to_think_about():
     assert "1 of 5" in text and report.ADVICE["nothing"] in text and "Unanswered" in text
     assert Grade.from_json(json.loads(json.dumps(held.as_json()))) == held
     assert set(report.ADVICE) >= {a.status for a in answers.values()}
-    assert grading._safe("=1+1") == "'=1+1"
+    assert tables.safe("=1+1") == "'=1+1"

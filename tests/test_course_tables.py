@@ -1,9 +1,13 @@
-"""Copies with other names are found, the assignment's own code is not; gradebooks are filled."""
+"""Copies with other names are found, given code is not; gradebooks and reports are filled."""
+
+import json
 
 import pytest
 
-from bradcn_nb.course.copies import likenesses
+from bradcn_nb.course.copies import joined, likenesses
 from bradcn_nb.course.gradebook import fill, read_table, with_essays, write_table
+from bradcn_nb.course.report import ADVICE, as_html, as_text, with_marks
+from bradcn_nb.course.results import Answer, Grade
 from bradcn_nb.errors import DataError
 
 GIVEN = """
@@ -115,3 +119,75 @@ def test_points_of_essays_are_added_once_somebody_has_marked_them():
     for points in ("3", "-1", "good", "nan"):
         with pytest.raises(DataError, match="zoe, 1_lens, why"):
             with_essays(GRADES, [ESSAY | {"points": points}])
+
+
+def test_a_text_with_quotes_and_commas_comes_back_whole(tmp_path):
+    path = tmp_path / "essays.csv"
+    rows = [ESSAY | {"points": "2", "text": 'It "works", he\nsaid; "so", too'}, ESSAY]
+    write_table(path, [row | {"points": row.get("points", "")} for row in rows])
+    assert read_table(path)[0] == rows[0]
+    path.write_text("a,b\n1\n1,2,3\n")
+    with pytest.raises(DataError, match="longer"):
+        read_table(path)
+    path.write_text("a,b\n1\n")
+    assert read_table(path) == [{"a": "1", "b": ""}]
+
+
+def test_names_are_known_as_moodle_and_canvas_write_them_into_files():
+    moodle = [
+        {"First name": "Maria", "Last name": "Meier", "Assignment: 1_lens (Real)": "-"},
+        {"First name": "Karl", "Last name": "Meier", "Assignment: 1_lens (Real)": "-"},
+    ]
+    points = {"assignment": "1_lens", "points": "9"}
+    filled, strangers = fill(moodle, [{"student": "Maria Meier", **points}])
+    assert not strangers and [row["Assignment: 1_lens (Real)"] for row in filled] == ["9", "-"]
+    canvas = [{"Student": "Schmidt, Karl", "ID": "40123", "1_lens (4711)": ""}]
+    filled, strangers = fill(canvas, [{"student": "schmidtkarl", **points}])
+    assert not strangers and filled == [{**canvas[0], "1_lens (4711)": "9"}]
+    assert fill(canvas, [{"student": "schmidtkarl", **points}], key="ID")[1] == ["schmidtkarl"]
+
+
+def test_given_code_does_not_count_between_whatever_cells_it_stands():
+    given = [
+        "SEED = 0",
+        GIVEN,
+        CLEO.replace("blur_layer", "given"),
+        "figure, axis = plt.subplots()",
+    ]
+    code = {
+        "anna": joined([given[0], given[2], ANNA, given[1], given[3]]),
+        "bert": joined(["SEED = 2027", given[1], given[3], given[2], "x = 3", given[2]]),
+        "cleo": joined([*given, given[1]]),
+    }
+    assert not likenesses(code, known=joined(given), at_least=0.1)
+    code["cleo"] += joined([BERT])
+    (found,) = likenesses(code, known=joined(given))
+    assert (found.first, found.second) == ("anna", "cleo")
+    assert found.excerpt in ANNA, "whole lines of the first one's own code"
+
+
+def test_marks_and_comments_come_into_the_report(tmp_path):
+    held = Grade("=zoe", "1_lens", "x", {"f": Answer(2, 2, "right")}, {"why": "so"}, {"why": 2.0})
+    state, reports = tmp_path / "grades.state", tmp_path / "grades.reports"
+    page = reports / "_zoe_1" / "1_lens.html"
+    for path in (state, page.parent):
+        path.mkdir(parents=True)
+    (state / "_zoe_1 1_lens.json").write_text(json.dumps({"grade": held.as_json()}))
+    page.write_text(as_html(held))
+    assert "not marked yet" in page.read_text()
+    row = ESSAY | {"student": "'=zoe", "points": "1,5", "comment": "Which <b>?"}
+    assert with_marks(state, reports, [row]) == 1
+    assert "why: 1,5 of 2" in page.read_text() and "Which &lt;b&gt;?" in page.read_text()
+    text = page.with_suffix(".txt").read_text()
+    assert "2 of 2 points by tests" in text and "3.5 of 4 points in all" in text
+    assert with_marks(state, reports, [row | {"points": " "}]) == 0
+
+
+def test_an_advice_fits_the_error_and_is_given_once():
+    answers = {name: Answer(0, 1, "error", "NameError, in the line `x`") for name in "fg"}
+    text = as_text(
+        Grade("zoe", "1_lens", "x", answers | {"h": Answer(0, 1, "error", "MemoryError")})
+    )
+    assert text.count(ADVICE["name"]) == 1 and ADVICE["memory"] in text
+    assert ADVICE["error"] not in text
+    assert "in the line <code>x</code>." in as_html(Grade("zoe", "1_lens", "x", answers))

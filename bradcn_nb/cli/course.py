@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bradcn_nb.cli.common import command, natural
 
+SHOWN = 8  # lines of what two submissions share
 LEVELS = ("auto", "bubblewrap", "namespaces", "landlock", "limits")
 
 
@@ -82,7 +83,8 @@ def _add_export(actions) -> None:
         "export",
         fill_gradebook,
         "Fill the gradebook that Moodle or Canvas exports with points, to import it again.\n"
-        "Points of essays are taken from GRADES' neighbour NAME.essays.csv, where you wrote them.",
+        "Points of essays are taken from GRADES' neighbour NAME.essays.csv, where you wrote them,\n"
+        "and written, with your comments, into the students' reports.",
         "  python -m bradcn_nb course export grades.csv --gradebook moodle.csv -o filled.csv\n"
         "  python -m bradcn_nb course export grades.csv --gradebook canvas.csv --key 'SIS Login ID'"
         " -o filled.csv",
@@ -194,44 +196,50 @@ def examine_mine(options: argparse.Namespace) -> None:
         return
     psnr, more = net_on(accepted, options.pictures, progress=not options.quiet)
     print(
-        f"The bundled net on your code: {psnr:.2f} dB, {more.mean:+.3f} dB more than on the book's"
+        f"The bundled net on your code: {psnr:.2f} dB, {more.mean:+z.3f} dB more than on the book's"
     )
 
 
 def find_copies(options: argparse.Namespace) -> None:
     """Handle `course copies`; raises DataError where there is nothing to compare."""
-    from bradcn_nb.course.copies import likenesses
+    from bradcn_nb.course.copies import joined, likenesses
     from bradcn_nb.course.masters import masters_folder, read_master
-    from bradcn_nb.course.submissions import find, read_assignments
+    from bradcn_nb.course.submissions import find, read_assignments, runnable
 
     folder = masters_folder()
     assignments = read_assignments(folder)
     handed_in = find(options.submissions, assignments)
     for name in assignments:
         code = {
-            one.student: "\n".join(cell.source for cell in one.cells if cell.kind == "code")
+            one.student: joined(one.cells[n].source for n in runnable(one.cells, assignments[name]))
             for one in handed_in
             if one.assignment == name
         }
         master = read_master(folder / f"{name}.py").cells
-        known = "\n".join(cell.source for cell in master if cell.cell_type == "code")
+        known = joined(cell.source for cell in master if cell.cell_type == "code")
         pairs = likenesses(code, known, options.at_least / 100)
-        print(f"{name}: {len(code)} submissions, {len(pairs)} pairs alike")
+        print(f"{name}: {len(code)} submissions, pairs alike: {len(pairs)}")
         for pair in pairs:
-            print(
-                f"  {pair.share:4.0%}  {pair.first}, {pair.second}: {pair.excerpt.splitlines()[0]}"
-            )
+            print(f"  {pair.share:4.0%}  {pair.first}, {pair.second}")
+            lines = pair.excerpt.splitlines()
+            for line in [*lines[:SHOWN], *(["..."] if lines[SHOWN:] else [])]:
+                print(f"        {line}")
 
 
 def fill_gradebook(options: argparse.Namespace) -> None:
     """Handle `course export`; raises DataError as `read_table` and `fill` do."""
     from bradcn_nb.course.gradebook import fill, read_table, with_essays, write_table
+    from bradcn_nb.course.report import with_marks
 
     book, grades = read_table(options.gradebook), read_table(options.grades)
     marked = options.grades.with_name(f"{options.grades.stem}.essays.csv")
     if marked.is_file():
-        grades, unmarked = with_essays(grades, read_table(marked))
+        essays = read_table(marked)
+        grades, unmarked = with_essays(grades, essays)
         print(f"{marked}: points of essays added, {unmarked} essays are not marked")
+        state, reports = (options.grades.with_suffix(end) for end in (".state", ".reports"))
+        if changed := with_marks(state, reports, essays):
+            print(f"{reports}: marks and comments written into {changed} reports")
     filled, strangers = fill(book, grades, options.key)
     write_table(options.out, filled)
     print(f"{options.out}: {len(grades) - len(strangers)} of {len(grades)} grades filled in")

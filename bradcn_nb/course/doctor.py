@@ -39,7 +39,7 @@ def functions_in(folder: Path) -> dict[str, Callable[..., Any]]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; name the one with your notebooks")
     files = sorted(path for kind in ("*.py", "*.ipynb") for path in folder.rglob(kind))
-    files = [path for path in files if ".ipynb_checkpoints" not in path.parts]
+    files = [path for path in files if path.is_file() and ".ipynb_checkpoints" not in path.parts]
     if not files:
         raise DataError(f"{folder}: neither a notebook nor a .py file in it")
     found: dict[str, Callable[..., Any]] = {}
@@ -48,7 +48,7 @@ def functions_in(folder: Path) -> dict[str, Callable[..., Any]]:
         for statement in _needed(_statements(path)):
             try:
                 exec(compile(ast.Module([statement], []), str(path), "exec"), names)
-            except Exception:  # a student's code may raise anything; what needs it says so later
+            except (Exception, SystemExit):  # a student's code; what needs it says so later
                 continue
         found |= {name: names[name] for name in PARTS if callable(names.get(name))}
     return found

@@ -4,10 +4,7 @@ Beside grades.csv: `grades.state/` (what is graded already), `grades.reports/` (
 `grades.essays.csv` and `.html` (for the person who marks).
 """
 
-import contextlib
-import csv
 import hashlib
-import io
 import json
 import multiprocessing
 import os
@@ -30,10 +27,11 @@ from bradcn_nb.course.remote import Broken
 from bradcn_nb.course.results import Grade
 from bradcn_nb.course.sandbox import Limits, Protection
 from bradcn_nb.course.submissions import Assignment, Submission, beside, find, read_assignments
+from bradcn_nb.course.tables import safe, write_essays, write_rows
 from bradcn_nb.errors import DataError
 from bradcn_nb.files import file_digest, write_atomically
 
-VERSION = 1  # of the grader's judgement: another one grades all again
+VERSION = 2  # of the grader's judgement: another one grades all again
 
 
 @dataclass(frozen=True)
@@ -87,6 +85,8 @@ def grade_all(job: Job, jobs: int = 1, again: bool = False, progress: bool = Tru
     """
     assignments = read_assignments(job.masters)
     submissions = find(job.root, assignments)
+    if said := write_essays(job.place("essays.csv"), submissions, assignments):
+        print(said, file=sys.stderr)
     tests = _digest(sorted((job.masters / "hidden_tests").rglob("*.py")))
     done: dict[int, Grade] = {}
     digests = []
@@ -157,8 +157,9 @@ def _results(
                         rounds = [[n] for n in left]
                         break
                     tqdm.write(f"{submissions[number].path}: its process died", file=sys.stderr)
-                except Broken as error:
-                    tqdm.write(f"{submissions[number].path}: {error}", file=sys.stderr)
+                except Exception as error:  # whatever it is, it costs no other submission
+                    kind = "" if isinstance(error, Broken) else f"{type(error).__name__}: "
+                    tqdm.write(f"{submissions[number].path}: {kind}{error}", file=sys.stderr)
                     left.remove(number)
         except BaseException:
             for child in multiprocessing.active_children():
@@ -181,7 +182,7 @@ def _state(one: Submission, job: Job, tests: str) -> str:
     parts += [job.protection.name, job.limits]
     plain = one.path.is_file() and not one.path.is_symlink()
     parts += [file_digest(one.path) if plain else ""]
-    parts += [[cell.kind, cell.source, cell.grade_id, cell.metadata] for cell in one.cells]
+    parts += [[cell.kind, cell.source, cell.grade_id] for cell in one.cells]
     found = hashlib.sha256(repr(parts).encode("utf-8", "replace"))
     for name, data in beside(one.path, job.root).items():
         found.update(name.encode("utf-8", "replace") + hashlib.sha256(data).digest())
@@ -191,9 +192,10 @@ def _state(one: Submission, job: Job, tests: str) -> str:
 def _name(one: Submission | Grade) -> str:
     """A file's name for a student: readable, and of no two students the same."""
     plain = re.sub(r"[^\w@ -]+", "_", one.student).strip() or "_"
+    plain = plain.encode()[:120].decode("utf-8", "ignore")
     if plain != one.student:
-        plain += "_" + hashlib.sha256(one.student.encode("utf-8", "replace")).hexdigest()[:6]
-    return plain[:80]
+        plain += "_" + hashlib.sha256(os.fsencode(one.student)).hexdigest()[:6]
+    return plain
 
 
 def _file(job: Job, one: Submission | Grade) -> Path:
@@ -218,21 +220,15 @@ def _keep(job: Job, one: Submission, digest: str, result: Grade) -> None:
     write_atomically(folder / f"{stem}.html", report.as_html(result).encode("utf-8", "replace"))
 
 
-def _safe(value: Any) -> str:
-    """Text for a cell of a table; what a spreadsheet would take for a formula is quoted."""
-    text = str(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
 def _write(job: Job, grades: Any) -> None:
-    """Write the table of grades, and the essays."""
+    """Write the table of grades."""
     grades = sorted(grades, key=lambda g: (g.student.casefold(), g.assignment))
     asked = dict.fromkeys((g.assignment, q) for g in grades for q in g.answers)
     twice = {q for a, q in asked if sum(q == other for _, other in asked) > 1}
     names = {(a, q): f"{a}.{q}" if q in twice else q for a, q in sorted(asked)}
     rows = []
     for g in grades:
-        row = {"student": _safe(g.student), "assignment": g.assignment}
+        row = {"student": safe(g.student), "assignment": g.assignment}
         row |= {"points": f"{g.points:g}", "of": f"{g.of:g}"}
         row |= {
             name: f"{g.answers[q].points:g}" if g.assignment == a and q in g.answers else ""
@@ -247,37 +243,7 @@ def _write(job: Job, grades: Any) -> None:
             for q, answer in g.answers.items()
             if answer.status == "unusable"
         ]
-        row["notes"] = _safe("; ".join([*g.notes, *odd]))
+        row["notes"] = safe("; ".join([*g.notes, *odd]))
         row |= {"seconds": f"{g.seconds:g}", "protection": g.protection}
         rows.append(row)
-    _table(job.out, rows)
-    _write_essays(job, grades)
-
-
-def _write_essays(job: Job, grades: Sequence[Grade]) -> None:
-    """Write the essays; points and comments that a person has filled in stay with their text."""
-    path, marks = job.place("essays.csv"), {}
-    with contextlib.suppress(OSError, UnicodeDecodeError, csv.Error, KeyError):
-        for row in csv.DictReader(io.StringIO(path.read_text("utf-8-sig"), newline="")):
-            key = (row["student"], row["assignment"], row["question"], row["text"])
-            marks[key] = (row["points"], row["comment"])
-    rows = []
-    for g in grades:
-        for q, text in g.essays.items():
-            key = (_safe(g.student), g.assignment, q, _safe(text))
-            points, comment = marks.get(key, ("" if text else "0", "" if text else "unanswered"))
-            row = dict(zip(("student", "assignment", "question", "text"), key, strict=True))
-            row |= {"of": f"{g.essay_points[q]:g}", "points": points, "comment": comment}
-            rows.append(row)
-    if rows:
-        _table(path, rows)
-        page = report.essays_html(list(grades)).encode("utf-8", "replace")
-        write_atomically(job.place("essays.html"), page)
-
-
-def _table(path: Path, rows: Sequence[dict[str, str]]) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]) if rows else ["student", "assignment", "points"])
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode("utf-8", "replace"))
+    write_rows(job.out, rows)

@@ -19,9 +19,11 @@ from bradcn_nb.course.masters import read_master
 from bradcn_nb.errors import DataError
 
 LARGEST = 100 << 20  # bytes of a notebook
-BESIDE = 30 << 20  # bytes of the files beside it
+BESIDE, FILES = 30 << 20, 500  # bytes and number of the files beside it
+ESSAY_LENGTH = 30_000  # characters; a spreadsheet's cell holds 32767
 TEST = re.compile(r"^# Test of (\w+): [\d.]+ points?\s*$", re.MULTILINE)
 ESSAY = re.compile(r"^\*\*Your answer \((\w+), [\d.]+ points?\)\*\*\s*$", re.MULTILINE)
+MAGIC = re.compile(r"^[%!].*$", re.MULTILINE)
 STUBS = re.compile(r"YOUR ANSWER HERE|^### (?:BEGIN|END) SOLUTION$", re.MULTILINE)
 MOODLE = re.compile(r"_\d+_assignsubmission_.*$")
 CANVAS = re.compile(r"_(?:LATE_)?\d+_\d+_.*$")
@@ -29,17 +31,11 @@ CANVAS = re.compile(r"_(?:LATE_)?\d+_\d+_.*$")
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a notebook: `kind` is "code", "markdown" or "raw"."""
+    """A cell: `kind` is "code", "markdown" or "raw", `grade_id` is nbgrader's name of it, or ""."""
 
     kind: str
     source: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def grade_id(self) -> str:
-        """Nbgrader's name of it, where the metadata are there."""
-        held = self.metadata.get("nbgrader")
-        return str(held.get("grade_id", "")) if isinstance(held, dict) else ""
+    grade_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,18 +129,20 @@ def _cell(held: Any) -> Cell | None:
         source = "".join(line for line in source if isinstance(line, str))
     if not isinstance(source, str):
         return None
-    metadata = held.get("metadata")
-    kind = held["cell_type"]
     # A stray half of a surrogate pair could neither be sent nor written.
     source = source.encode("utf-8", "replace").decode()
-    return Cell(kind, source, metadata if isinstance(metadata, dict) else {})
+    metadata = held.get("metadata")
+    named = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    name = named.get("grade_id") if isinstance(named, dict) else None
+    # Not more of the metadata: what is nested deeply could neither be sent nor compared.
+    return Cell(held["cell_type"], source, name if isinstance(name, str) else "")
 
 
 def runnable(cells: list[Cell], assignment: Assignment) -> list[int]:
     """Return the numbers of the code cells to run: neither set-up, nor tests, nor idle copies.
 
     An untouched copy of an answer's cell, left beside the answer, would undo it. A set-up cell to
-    which something was added is run: there may be an answer in it.
+    which something was added is run, and a test's that defines an answer: two cells were merged.
     """
     names = set(assignment.questions)
     states = [_defined(cell.source, names) if cell.kind == "code" else {} for cell in cells]
@@ -152,7 +150,7 @@ def runnable(cells: list[Cell], assignment: Assignment) -> list[int]:
     chosen = []
     for number, (cell, state) in enumerate(zip(cells, states, strict=True)):
         test = TEST.search(cell.source) or cell.grade_id.startswith("test-")
-        if cell.kind != "code" or not cell.source.strip() or test:
+        if cell.kind != "code" or not cell.source.strip() or (test and not any(state.values())):
             continue
         if cell.source.strip() in assignment.setup:
             continue
@@ -165,7 +163,7 @@ def runnable(cells: list[Cell], assignment: Assignment) -> list[int]:
 def _defined(source: str, names: set[str]) -> dict[str, bool]:
     """The questions that a cell defines, and whether more stands there than NotImplementedError."""
     try:
-        tree = ast.parse(source)
+        tree = ast.parse(MAGIC.sub("", source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {}
     found = {}
@@ -173,7 +171,10 @@ def _defined(source: str, names: set[str]) -> dict[str, bool]:
         if isinstance(node, ast.FunctionDef) and node.name in names:
             body = node.body[1:] if ast.get_docstring(node) is not None else node.body
             only = len(body) == 1 and isinstance(body[0], ast.Raise)
-            found[node.name] = not (only and "NotImplemented" in ast.dump(body[0]))
+            raised = body[0].exc if only else None
+            raised = raised.func if isinstance(raised, ast.Call) else raised
+            open_ = isinstance(raised, ast.Name) and raised.id.startswith("NotImplemented")
+            found[node.name] = not open_
     return found
 
 
@@ -185,7 +186,7 @@ def essays(cells: list[Cell], questions: Mapping[str, float]) -> dict[str, str]:
         name = cell.grade_id if cell.grade_id in found else named[1] if named else ""
         if name in found and cell.kind != "code":
             text = STUBS.sub("", ESSAY.sub("", cell.source)).strip()
-            found[name] = f"{found[name]}\n\n{text}".strip()
+            found[name] = f"{found[name]}\n\n{text}".strip()[:ESSAY_LENGTH]
     return found
 
 
@@ -266,7 +267,7 @@ def _student(parts: tuple[str, ...], named: list[str]) -> str:
 
 
 def beside(path: Path, root: Path) -> dict[str, bytes]:
-    """Return the plain files in a notebook's own folder, up to 30 MB; none for flat submissions."""
+    """Return the plain files beside a notebook, up to 30 MB and 500; none in `root` itself."""
     found: dict[str, bytes] = {}
     if path.parent == root or path.parent.is_symlink():
         return found
@@ -277,6 +278,8 @@ def beside(path: Path, root: Path) -> dict[str, bytes]:
         except OSError:
             continue
         with os.fdopen(handle, "rb") as file:
+            if len(found) == FILES:
+                break
             kind = os.fstat(handle)
             ours = one.suffix == ".ipynb" or one.name.startswith(".")
             if stat.S_ISREG(kind.st_mode) and kind.st_size <= left and not ours:

@@ -16,6 +16,7 @@ import numpy as np
 # Kept under names of their own: a student's cell may replace numpy's.
 _asarray, _contiguous, _frombuffer = np.asarray, np.ascontiguousarray, np.frombuffer
 _ndarray, _generic, _dtype = np.ndarray, np.generic, np.dtype
+_integer, _floating = np.integer, np.floating
 LIMIT = 1 << 27  # bytes of a message's arrays
 HEADER_LIMIT = 1 << 23
 DEPTH = 30
@@ -104,12 +105,21 @@ def unpack(value: Any, arrays: list[memoryview], depth: int = 0) -> Any:
             found = [unpack(one, arrays, depth + 1) for one in held]
             return found if kind == "list" else tuple(found)
         if kind == "dict":
-            return {unpack(k, arrays, depth + 1): unpack(v, arrays, depth + 1) for k, v in held}
+            return {_key(unpack(k, arrays)): unpack(v, arrays, depth + 1) for k, v in held}
         if kind in ("array", "scalar", "tensor"):
             return _unpack_array(value, kind, arrays)
     except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
         raise WireError(f"a damaged value: {type(error).__name__}") from None
     raise WireError("a value of no known kind")
+
+
+def _key(key: Any) -> Any:
+    """A dict's key, of a kind of which many with one hash cannot be made to stall who reads."""
+    if not (key is None or isinstance(key, (str, int, float, _integer, _floating))):
+        raise WireError("a key of no known kind")
+    if type(key) is int and abs(key) >> 60:
+        raise WireError("a key that is too large")
+    return key
 
 
 def _unpack_array(value: dict, kind: str, arrays: list[memoryview]) -> Any:
@@ -126,6 +136,8 @@ def _unpack_array(value: dict, kind: str, arrays: list[memoryview]) -> Any:
             raise WireError("an array of no known dtype")
         dtype = _dtype(name)
         size = dtype.itemsize
+    if len(shape) > 8 or any(n > LIMIT for n in shape if type(n) is int):
+        raise WireError("an array of an odd shape")  # empty, with a message in its shape
     if any(type(n) is not int or n < 0 for n in shape) or math.prod(shape) * size != len(raw):
         raise WireError("an array whose bytes do not fit its shape")
     if kind == "tensor":

@@ -95,8 +95,9 @@ class Worker:
         """Write the files that lie beside the notebook; make the shell."""
         for name, data in files.items():
             path = Path(self.plan["work"], name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data.tobytes())
+            with contextlib.suppress(OSError):  # no room, or a name that cannot be here
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data.tobytes())
         from IPython.core.interactiveshell import InteractiveShell
         from traitlets.config import Config
 
@@ -104,8 +105,10 @@ class Worker:
         config.HistoryManager.enabled = False
         config.InteractiveShell.ast_node_interactivity = "none"  # nobody sees it
         shell = self.shell = InteractiveShell.instance(config=config)
-        for name in ("showtraceback", "showsyntaxerror", "enable_matplotlib", "enable_gui"):
+        for name in ("showtraceback", "showsyntaxerror", "enable_gui"):
             setattr(shell, name, lambda *args, **kwargs: None)
+        shell.enable_matplotlib = lambda *args, **kwargs: (None, "agg")
+        sys.path.insert(0, self.plan["work"])  # as in a notebook: modules that lie beside it
         shell.display_pub.publish = lambda *args, **kwargs: None
         shell.system = shell.system_raw
         nowhere = os.open(os.devnull, os.O_WRONLY)
