@@ -245,6 +245,16 @@ for fd in range(3, 60):
         except OSError:
             pass
 """
+COLLIDE = """
+import json, os, struct
+body = {"t": "dict", "v": [[{"t": "int", "v": hex(k * (2**61 - 1))}, 1] for k in range(5, 90000)]}
+head = json.dumps([body, []]).encode()
+for fd in range(3, 60):
+    try:
+        os.write(fd, struct.pack("<QQ", len(head), 0) + head)
+    except OSError:
+        pass
+"""
 WRITE = """
 import os
 for place in (*TARGETS, "/", "/etc", "/tmp/..", "/root", os.path.expanduser("~root")):
@@ -576,6 +586,31 @@ ATTACKS = [
             "    ok = 1\nexcept OSError: pass\nreturn x * (2 if ok else 5)"
         ),
         (0, 3, 4),
+    ),
+    Attack(
+        "returns a dict whose keys share one hash",
+        "number and kind of a dict's keys",
+        body("return {k * (2**61 - 1): 1 for k in range(5, 200000)}"),
+        (0, 3, 4),
+    ),
+    Attack(
+        "sends such a dict while a cell runs",
+        "the cell ends the process and is left out",
+        first(COLLIDE),
+    ),
+    Attack(
+        "an untouched answer with a formula of 1500 terms",
+        "no part of the grader walks through a student's code without a bound",
+        lambda n: first(f"def double(x):\n    raise ValueError({'+'.join('1' * 1500)})")(n),
+    ),
+    Attack(
+        "metadata nested 900 deep",
+        "of metadata only a cell's name is read",
+        lambda n: (
+            json.dumps(first("pass")(n))
+            .replace('"metadata": {}', '"metadata": {"a": ' + "[" * 900 + "]" * 900 + "}", 1)
+            .encode()
+        ),
     ),
     Attack("leaves processes behind", "all end with the sandbox", first(LEAVE)),
     Attack(

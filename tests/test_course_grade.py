@@ -16,13 +16,22 @@ import torch
 from course_attacks import ALL, ATTACKS, NONE, SECRET, as_bytes, master
 
 from bradcn_nb.__main__ import main
-from bradcn_nb.course import protection, report, tables, wire
+from bradcn_nb.course import grading, protection, report, tables, wire
 from bradcn_nb.course.grade import grade, hidden_tests
 from bradcn_nb.course.masters import read_master
 from bradcn_nb.course.remote import _failure
 from bradcn_nb.course.results import Answer, Grade
 from bradcn_nb.course.sandbox import Limits
-from bradcn_nb.course.submissions import essays, find, read_assignments, read_cells, runnable
+from bradcn_nb.course.submissions import (
+    FILES,
+    beside,
+    essays,
+    find,
+    read_assignments,
+    read_cells,
+    runnable,
+    without_notebook,
+)
 from bradcn_nb.errors import DataError
 
 LIMITS = Limits(cell=5, question=2, whole=60, memory=2 << 30)
@@ -107,6 +116,11 @@ def test_other_values_arrive_as_no_more_than_their_kind():
         b'[{"t": "dict", "v": [[{"t": "list", "v": []}, 1]]}, []]',
         b'[{"t": "pickle", "v": "x"}, []]',
         b'[{"t": "int", "v": 5}, []]',
+        b'[{"t": "dict", "v": [[{"t": "int", "v": "0x1fffffffffffffff"}, 1]]}, []]',
+        b'[{"t": "dict", "v": [[{"t": "complex", "v": [1, 2]}, 1]]}, []]',
+        b'[{"t": "array", "d": "d", "s": [0, 12345678901], "i": 0}, [0]]',
+        b'[{"t": "tensor", "d": "float32", "s": [0, 9, 9, 9, 9, 9, 9, 9, 9], "i": 0}, [0]]',
+        b'[{"t": "tensor", "d": "qint8", "s": [0], "i": 0}, [0]]',
         b"[1, [5]]",
         b"[" + b"9" * 5000 + b", []]",
     ],
@@ -170,8 +184,13 @@ def test_of_two_notebooks_the_one_with_the_assignments_name_counts(tmp_path, mas
     write(tmp_path / "jo/1_toy/1_toy.ipynb", solved(masters))
     write(tmp_path / "jo/1_toy/1_toy-Copy1.ipynb", solved(masters))
     write(tmp_path / "jo/1_toy/.ipynb_checkpoints/1_toy.ipynb", b"")
+    write(tmp_path / "jo/1_toy/old.ipynb", solved(masters))
     (one,) = find(tmp_path, read_assignments(masters))
-    assert one.path.name == "1_toy.ipynb" and "was not graded" in one.notes[0]
+    assert one.path.name == "1_toy.ipynb" and one.notes == [
+        "3 notebooks were handed in; not graded: 1_toy-Copy1.ipynb, old.ipynb"
+    ]
+    write(tmp_path / "ann/1_toy.zip", b"")
+    assert without_notebook(tmp_path) == ["ann"]
 
 
 def test_no_submissions_and_no_masters_are_errors(tmp_path, masters):
@@ -282,6 +301,87 @@ def test_the_same_command_goes_on_and_marks_stay(masters, safe, tmp_path, capsys
     assert "1.5,good" in marks.read_text()
     kept = [path.name for path, at in states.items() if path.stat().st_mtime_ns == at]
     assert len(states) == 2 and kept == ["jo 1_toy.json"]
+
+
+def test_another_style_than_the_masters_has_its_points(masters, safe, tmp_path, own_hidden_tests):
+    folder = tmp_path / "jo/1_toy"
+    sources = [
+        "%matplotlib inline\n!pip install nothing\nfrom tools import total\nimport numpy as np",
+        "%%time\nclass Twice:\n    def __call__(self, x):\n        return 2 * x\ndouble = Twice()",
+        # two cells merged: the test's line does not hide the answer
+        "%matplotlib inline\ndef scale(values):\n    helper(values)\n\n# Test of scale: 4 points\n",
+        "def scale(values):\n    raise NotImplementedError",
+        "%%writefile later.py\ndef helper(values):\n    values *= 3",
+        "import asyncio\nfrom later import helper\nawait asyncio.sleep(0)",
+    ]
+    cells = [{"cell_type": "code", "source": source, "metadata": {}} for source in sources]
+    write(folder / "1_toy.ipynb", {"nbformat": 4, "cells": cells})
+    write(folder / "tools.py", b"def total(values):\n    return float(sum(values))\n")
+    known = read_assignments(masters)
+    (one,) = find(tmp_path, known)
+    tests = hidden_tests(masters, "1_toy")
+    result = grade(one, known["1_toy"], tests, safe, LIMITS, tmp_path, (tmp_path, masters))
+    assert tuple(answer.points for answer in result.answers.values()) == ALL, result
+
+
+def test_marks_are_never_lost(tmp_path, masters):
+    known, path = read_assignments(masters), tmp_path / "grades.essays.csv"
+
+    def hand_in(text: str) -> list:
+        made = solved(masters)
+        made["cells"][-1]["source"] = f"**Your answer (why, 2 points)**\n\n{text}"
+        write(tmp_path / "submitted/jo_1_toy.ipynb", made)
+        return find(tmp_path / "submitted", known)
+
+    assert not tables.write_essays(path, hand_in("So;\nit is."), known)
+    (row,) = csv.DictReader(path.open(newline=""))
+    row |= {"points": "1.5", "comment": "good", "text": "So;\r\nit is. "}
+    with path.open("w", encoding="utf-8-sig", newline="") as file:  # as a spreadsheet saves it
+        writer = csv.DictWriter(file, row, delimiter=";")
+        writer.writeheader()
+        writer.writerow(row)
+    marked = path.read_bytes()
+    assert not tables.write_essays(path, hand_in("So;\nit is."), known)
+    (kept,) = csv.DictReader(path.open(newline=""))
+    assert (kept["points"], kept["comment"], kept["text"]) == ("1.5", "good", "So;\nit is.")
+    path.write_bytes(marked)
+    said = tables.write_essays(path, hand_in("x" * 200_000), known)
+    assert "1 marks" in said and path.with_name("grades.essays.old1.csv").read_bytes() == marked
+    (new,) = csv.DictReader(path.open(newline=""))
+    assert new["points"] == "" and len(new["text"]) < 32_768
+    for spoiled in (b"", b"student;points\njo;1\n", marked.decode("utf-8-sig").encode("utf-16")):
+        path.write_bytes(spoiled)
+        with pytest.raises(DataError, match="lost"):
+            tables.write_essays(path, hand_in("So."), known)
+        assert path.read_bytes() == spoiled
+
+
+def test_odd_names_have_files_of_their_own(tmp_path, masters):
+    names = [
+        "漢" * 85,
+        "漢" * 84 + "x",
+        "x" * 90 + "1",
+        "x" * 90 + "2",
+        "a/b",
+        " ",
+        "a\nb",
+        "\udcff",
+    ]
+    files = [grading._name(Grade(name, "1_toy", "")) for name in names]
+    assert len(set(files)) == len(names)
+    assert all(len(file.encode()) < 160 and "/" not in file and "\n" not in file for file in files)
+    assert tables.safe("\udcff") == "?" and tables.safe("＝1").startswith("'")  # noqa: RUF001
+    assert tables.printable("a\x1b]0;b\nc\udcff") == "a?]0;b?c?"
+
+
+def test_plain_files_beside_a_notebook_come_along_up_to_a_number(tmp_path):
+    for number in range(FILES):
+        write(tmp_path / f"jo/{number}.txt", b"x")
+    write(tmp_path / "jo/.ipynb_checkpoints/x", b"x")
+    write(tmp_path / "jo/0/x", b"x")  # a folder, as there is one beside nearly every notebook
+    (tmp_path / "jo/1").symlink_to(tmp_path / "jo/9.txt")
+    found = beside(tmp_path / "jo/1_toy.ipynb", tmp_path)
+    assert len(found) == FILES and "9.txt" in found and not {"0", "1"} & set(found)
 
 
 def test_without_protection_it_refuses(monkeypatch, tmp_path, masters, capsys):

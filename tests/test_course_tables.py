@@ -144,6 +144,7 @@ def test_names_are_known_as_moodle_and_canvas_write_them_into_files():
     canvas = [{"Student": "Schmidt, Karl", "ID": "40123", "1_lens (4711)": ""}]
     filled, strangers = fill(canvas, [{"student": "schmidtkarl", **points}])
     assert not strangers and filled == [{**canvas[0], "1_lens (4711)": "9"}]
+    assert fill(canvas, [{"student": "Karl Schmidt", **points}])[0] == filled
     assert fill(canvas, [{"student": "schmidtkarl", **points}], key="ID")[1] == ["schmidtkarl"]
 
 
@@ -177,7 +178,7 @@ def test_marks_and_comments_come_into_the_report(tmp_path):
     assert "not marked yet" in page.read_text()
     row = ESSAY | {"student": "'=zoe", "points": "1,5", "comment": "Which <b>?"}
     assert with_marks(state, reports, [row]) == 1
-    assert "why: 1,5 of 2" in page.read_text() and "Which &lt;b&gt;?" in page.read_text()
+    assert "why: 1.5 of 2" in page.read_text() and "Which &lt;b&gt;?" in page.read_text()
     text = page.with_suffix(".txt").read_text()
     assert "2 of 2 points by tests" in text and "3.5 of 4 points in all" in text
     assert with_marks(state, reports, [row | {"points": " "}]) == 0

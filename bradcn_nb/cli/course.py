@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from bradcn_nb.cli.common import command, natural
+from bradcn_nb.errors import DataError
 
 SHOWN = 8  # lines of what two submissions share
 LEVELS = ("auto", "bubblewrap", "namespaces", "landlock", "limits")
@@ -146,6 +147,8 @@ def grade_course(options: argparse.Namespace) -> None:
     from bradcn_nb.course.sandbox import Limits
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no process is left behind
+    if options.processes < 8:
+        raise DataError("--processes: nothing can be graded with fewer than 8")
     root = options.submissions.resolve()
     masters = (options.masters or masters_folder()).resolve()
     limits = Limits(
@@ -160,12 +163,23 @@ def grade_course(options: argparse.Namespace) -> None:
     protection = choose(options.protection, limits, (root, masters), options.unprotected)
     print("\n".join(protection.lines), flush=True)
     from bradcn_nb.course.grading import Job, grade_all  # needs Linux, which is known by now
+    from bradcn_nb.course.submissions import SEVERAL, without_notebook
+    from bradcn_nb.course.tables import printable
 
     grades = grade_all(
         Job(root, masters, out, protection, limits), options.jobs, options.again, not options.quiet
     )
     unread = sum(not one.readable for one in grades)
     print(f"{out}: {len(grades)} graded, {unread} of them could not be read")
+    several = [one.student for one in grades if any(SEVERAL in note for note in one.notes)]
+    for names, what in (
+        (several, "more than one notebook, one is graded (a folder counts as one student)"),
+        (without_notebook(root), "folders without a notebook"),
+    ):
+        ours = {f"{out.stem}.state", f"{out.stem}.reports"}
+        if names := [printable(name) for name in names if name not in ours]:
+            more = f" and {len(names) - 9} more" if names[9:] else ""
+            print(f"  {what}: {', '.join(names[:9])}{more}")
     print(f"  reports for students: {out.with_name(out.stem + '.reports')}")
     if any(one.essays for one in grades):
         print(f"  essays to mark: {out.with_name(out.stem + '.essays.csv')} and .html")
@@ -205,6 +219,7 @@ def find_copies(options: argparse.Namespace) -> None:
     from bradcn_nb.course.copies import joined, likenesses
     from bradcn_nb.course.masters import masters_folder, read_master
     from bradcn_nb.course.submissions import find, read_assignments, runnable
+    from bradcn_nb.course.tables import printable
 
     folder = masters_folder()
     assignments = read_assignments(folder)
@@ -220,21 +235,22 @@ def find_copies(options: argparse.Namespace) -> None:
         pairs = likenesses(code, known, options.at_least / 100)
         print(f"{name}: {len(code)} submissions, pairs alike: {len(pairs)}")
         for pair in pairs:
-            print(f"  {pair.share:4.0%}  {pair.first}, {pair.second}")
+            print(f"  {pair.share:4.0%}  {printable(pair.first)}, {printable(pair.second)}")
             lines = pair.excerpt.splitlines()
             for line in [*lines[:SHOWN], *(["..."] if lines[SHOWN:] else [])]:
-                print(f"        {line}")
+                print(f"        {printable(line)}")
 
 
 def fill_gradebook(options: argparse.Namespace) -> None:
     """Handle `course export`; raises DataError as `read_table` and `fill` do."""
+    from bradcn_nb.course import gradebook
     from bradcn_nb.course.gradebook import fill, read_table, with_essays, write_table
     from bradcn_nb.course.report import with_marks
 
-    book, grades = read_table(options.gradebook), read_table(options.grades)
+    book, grades = read_table(options.gradebook), read_table(options.grades, *gradebook.GRADES)
     marked = options.grades.with_name(f"{options.grades.stem}.essays.csv")
     if marked.is_file():
-        essays = read_table(marked)
+        essays = read_table(marked, *gradebook.ESSAYS)
         grades, unmarked = with_essays(grades, essays)
         print(f"{marked}: points of essays added, {unmarked} essays are not marked")
         state, reports = (options.grades.with_suffix(end) for end in (".state", ".reports"))

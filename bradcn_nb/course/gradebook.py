@@ -52,10 +52,10 @@ def with_essays(grades: list[Row], essays: list[Row]) -> tuple[list[Row], int]:
             continue
         who = f"{row['student']}, {row['assignment']}, {row['question']}"
         try:
-            points = float(row["points"].replace(",", "."))
+            points, of = (float(row[name].replace(",", ".")) for name in ("points", "of"))
         except ValueError:
             raise DataError(f"{who}: {row['points']!r} are no points") from None
-        if not 0 <= points <= float(row["of"]):
+        if not 0 <= points <= of:
             raise DataError(f"{who}: {points:g} points of {row['of']}")
         key = row["student"], row["assignment"]
         added[key] = added.get(key, 0) + points
@@ -109,7 +109,9 @@ def _identifiers(row: Mapping[str, str], key: str | None) -> set[str]:
 def _names(row: Mapping[str, str]) -> set[str]:
     """What the platforms may make of a row's name in the name of a file."""
     values = [_letters(value) for value in row.values()]
-    return {*values, *(x + y for a, b in pairwise(values) if a and b for x, y in ((a, b), (b, a)))}
+    turned = [_letters("".join(reversed(value.split(",")))) for value in row.values()]
+    two = [x + y for a, b in pairwise(values) if a and b for x, y in ((a, b), (b, a))]
+    return {*values, *turned, *two}
 
 
 def _letters(name: str) -> str:

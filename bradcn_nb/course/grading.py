@@ -27,7 +27,7 @@ from bradcn_nb.course.remote import Broken
 from bradcn_nb.course.results import Grade
 from bradcn_nb.course.sandbox import Limits, Protection
 from bradcn_nb.course.submissions import Assignment, Submission, beside, find, read_assignments
-from bradcn_nb.course.tables import safe, write_essays, write_rows
+from bradcn_nb.course.tables import printable, safe, write_essays, write_rows
 from bradcn_nb.errors import DataError
 from bradcn_nb.files import file_digest, write_atomically
 
@@ -107,14 +107,16 @@ def grade_all(job: Job, jobs: int = 1, again: bool = False, progress: bool = Tru
                 _keep(job, submissions[number], digests[number], result)
                 _write(job, [done[n] for n in sorted(done)])
                 bar.update()
-                bar.set_postfix_str(f"{result.student} {result.points:g}/{result.of:g}"[:40])
+                bar.set_postfix_str(
+                    f"{printable(result.student)} {result.points:g}/{result.of:g}"[:40]
+                )
         except KeyboardInterrupt:
             for number in set(todo) & set(done):  # the last may be half written
                 _keep(job, submissions[number], digests[number], done[number])
             _write(job, [done[n] for n in sorted(done)])
             stopped = f"{job.out}: stopped with {len(done)} of {len(submissions)} graded; the "
             raise KeyboardInterrupt(stopped + "same command goes on") from None
-    broken = [submissions[n].path.name for n in todo if n not in done]
+    broken = [printable(submissions[n].path.name) for n in todo if n not in done]
     if broken:
         raise DataError(
             f"{job.out}: {len(broken)} could not be graded ({', '.join(broken[:5])}): the grader's "
@@ -156,10 +158,10 @@ def _results(
                     if len(batch) > 1:
                         rounds = [[n] for n in left]
                         break
-                    tqdm.write(f"{submissions[number].path}: its process died", file=sys.stderr)
+                    _say(submissions[number], "its process died")
                 except Exception as error:  # whatever it is, it costs no other submission
                     kind = "" if isinstance(error, Broken) else f"{type(error).__name__}: "
-                    tqdm.write(f"{submissions[number].path}: {kind}{error}", file=sys.stderr)
+                    _say(submissions[number], f"{kind}{error}")
                     left.remove(number)
         except BaseException:
             for child in multiprocessing.active_children():
@@ -167,6 +169,10 @@ def _results(
             raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _say(one: Submission, what: str) -> None:
+    tqdm.write(f"{printable(str(one.path))}: {printable(what)}", file=sys.stderr)
 
 
 def _digest(paths: Sequence[Path]) -> str:

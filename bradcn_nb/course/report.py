@@ -95,7 +95,7 @@ def _sum(grade: Grade, marks: Marks) -> list[str]:
     """The points by tests; those for essays, once all are marked."""
     lines = [f"{grade.points:g} of {grade.of:g} points by tests"]
     if grade.essays and all(marks.get(name, ("",))[0] for name in grade.essays):
-        got = sum(float(marks[name][0].replace(",", ".")) for name in grade.essays)
+        got = sum(float(marks[name][0]) for name in grade.essays)
         of = sum(grade.essay_points.values())
         lines.append(f"{got:g} of {of:g} points for essays")
         lines.append(f"{grade.points + got:g} of {grade.of + of:g} points in all")
@@ -162,7 +162,7 @@ def with_marks(state: Path, reports: Path, essays: Sequence[Mapping[str, str]]) 
         grade = Grade.from_json(json.loads(path.read_text("utf-8"))["grade"])
         who = (grade.student, f"'{grade.student}")  # quoted where it could be a formula
         marks = {
-            row["question"]: (row["points"].strip(), row.get("comment", "").strip())
+            row["question"]: (row["points"].strip().replace(",", "."), row["comment"].strip())
             for row in essays
             if row["student"] in who and row["assignment"] == grade.assignment
         }

@@ -23,6 +23,7 @@ BESIDE, FILES = 30 << 20, 500  # bytes and number of the files beside it
 ESSAY_LENGTH = 30_000  # characters; a spreadsheet's cell holds 32767
 TEST = re.compile(r"^# Test of (\w+): [\d.]+ points?\s*$", re.MULTILINE)
 ESSAY = re.compile(r"^\*\*Your answer \((\w+), [\d.]+ points?\)\*\*\s*$", re.MULTILINE)
+SEVERAL = "notebooks were handed in"
 MAGIC = re.compile(r"^[%!].*$", re.MULTILINE)
 STUBS = re.compile(r"YOUR ANSWER HERE|^### (?:BEGIN|END) SOLUTION$", re.MULTILINE)
 MOODLE = re.compile(r"_\d+_assignsubmission_.*$")
@@ -199,18 +200,29 @@ def find(root: Path, assignments: Mapping[str, Assignment]) -> list[Submission]:
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder")
-    found: dict[tuple[str, str], Submission] = {}
+    found: dict[tuple[str, str], list[Submission]] = {}
     for path in sorted(_notebooks(root)):
         one = _read(path, root, assignments)
-        other = found.get((one.student, one.assignment))
-        if other:
-            first, second = sorted((other, one), key=lambda x: (not x.problem, _fit(x)))
-            second.notes += [f"two notebooks were handed in; {first.path.name} was not graded"]
-            one = second
-        found[one.student, one.assignment] = one
+        found.setdefault((one.student, one.assignment), []).append(one)
     if not found:
         raise DataError(f"{root}: no .ipynb here; name the folder that holds the submissions")
-    return list(found.values())
+    return [_chosen(ones) for ones in found.values()]
+
+
+def _chosen(ones: list[Submission]) -> Submission:
+    """Of one student's notebooks the one to grade."""
+    *others, best = sorted(ones, key=lambda one: (not one.problem, _fit(one)))
+    if others:
+        names = ", ".join(one.path.name for one in others[:5])
+        best.notes.append(f"{len(ones)} {SEVERAL}; not graded: {names}")
+    return best
+
+
+def without_notebook(root: Path) -> list[str]:
+    """Return the names of the folders in `root` below which there is no notebook."""
+    folders = (one for one in sorted(root.iterdir()) if one.is_dir())
+    shown = (one for one in folders if not one.name.startswith((".", "__")))
+    return [one.name for one in shown if one.is_symlink() or not any(True for _ in _notebooks(one))]
 
 
 def _fit(submission: Submission) -> tuple[bool, float]:
@@ -273,16 +285,15 @@ def beside(path: Path, root: Path) -> dict[str, bytes]:
         return found
     left = BESIDE
     for one in sorted(path.parent.iterdir()):
-        try:
-            handle = os.open(one, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError:
+        ours = one.suffix == ".ipynb" or one.name.startswith(".")
+        if ours or len(found) == FILES:
             continue
-        with os.fdopen(handle, "rb") as file:
-            if len(found) == FILES:
-                break
-            kind = os.fstat(handle)
-            ours = one.suffix == ".ipynb" or one.name.startswith(".")
-            if stat.S_ISREG(kind.st_mode) and kind.st_size <= left and not ours:
-                found[one.name] = file.read(left)
+        try:
+            kind = one.lstat()
+            if stat.S_ISREG(kind.st_mode) and kind.st_size <= left:
+                with open(os.open(one, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+                    found[one.name] = file.read(left)
                 left -= len(found[one.name])
+        except OSError:  # not to be read, or gone
+            continue
     return found

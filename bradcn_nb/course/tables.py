@@ -22,6 +22,11 @@ def safe(value: Any) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
+def printable(text: str) -> str:
+    """Text for a terminal: what would move its cursor, or break the line, is a question mark."""
+    return "".join(one if one.isprintable() else "?" for one in text)
+
+
 def write_rows(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
     """Write rows as a CSV file, whole or not at all; raises OSError."""
     text = io.StringIO(newline="")

@@ -21,6 +21,8 @@ LIMIT = 1 << 27  # bytes of a message's arrays
 HEADER_LIMIT = 1 << 23
 DEPTH = 30
 KINDS = frozenset("?bhilqBHILQefdFD")
+TENSORS = frozenset("bool uint8 int8 int16 int32 int64 float16 bfloat16 float32 float64".split())
+TENSORS |= {"complex64", "complex128"}
 # Said by name when a function returns one; other names might carry a message to the report.
 OTHERS = ("function", "generator", "set", "range", "map", "zip", "Figure", "Axes", "Image", "type")
 
@@ -108,7 +110,7 @@ def unpack(value: Any, arrays: list[memoryview], depth: int = 0) -> Any:
             return {_key(unpack(k, arrays)): unpack(v, arrays, depth + 1) for k, v in held}
         if kind in ("array", "scalar", "tensor"):
             return _unpack_array(value, kind, arrays)
-    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise WireError(f"a damaged value: {type(error).__name__}") from None
     raise WireError("a value of no known kind")
 
@@ -127,9 +129,9 @@ def _unpack_array(value: dict, kind: str, arrays: list[memoryview]) -> Any:
     if kind == "tensor":
         import torch
 
-        dtype = getattr(torch, name) if name.isidentifier() else None
-        if not isinstance(dtype, torch.dtype):
+        if name not in TENSORS:
             raise WireError("a tensor of no known dtype")
+        dtype = getattr(torch, name)
         size = dtype.itemsize
     else:
         if name not in KINDS:

@@ -118,8 +118,11 @@ def freeze_run(mine, stages):
     return report
 
 
-def resume_run(mine, part):
-    """Train, save, go on; restore into a new run; what it holds, and where it ends."""
+def resume_run(mine, part, other):
+    """Train, save, go on; restore into a new run; what it holds, and where it ends.
+
+    `other` is the text of the reference's other half: that of `part` stays out of reach.
+    """
     import copy
 
     import torch
@@ -167,23 +170,10 @@ def resume_run(mine, part):
             return len(a) == len(b) and all(same(*pair) for pair in zip(a, b, strict=True))
         return a == b
 
-    def keep(run):
-        if part == "save_state":
-            return mine.save_state(run)
-        state = {"net": run.net.state_dict(), "adam": run.adam.state_dict()}
-        state = copy.deepcopy(state) | {"shuffler": run.shuffler.get_state()}
-        state |= {"torch": torch.get_rng_state(), "order": list(run.order)}
-        return state | {"place": run.place}
-
-    def back(run, state):
-        if part == "restore_state":
-            return mine.restore_state(run, state)
-        run.net.load_state_dict(state["net"])
-        run.adam.load_state_dict(state["adam"])
-        run.shuffler.set_state(state["shuffler"])
-        torch.set_rng_state(state["torch"])
-        run.order, run.place = list(state["order"]), int(state["place"])
-        return run
+    names = {"deepcopy": copy.deepcopy, "torch": torch}
+    exec(other, names)
+    keep = mine.save_state if part == "save_state" else names["save_state"]
+    back = mine.restore_state if part == "restore_state" else names["restore_state"]
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
