@@ -19,6 +19,7 @@ from bradcn_nb.__main__ import main
 from bradcn_nb.course import grading, protection, report, tables, wire
 from bradcn_nb.course.grade import grade, hidden_tests
 from bradcn_nb.course.masters import read_master
+from bradcn_nb.course.notes import beyond_the_master, from_package
 from bradcn_nb.course.remote import _failure
 from bradcn_nb.course.results import Answer, Grade
 from bradcn_nb.course.sandbox import Limits
@@ -414,3 +415,14 @@ def test_a_report_escapes_and_says_what_to_think_about():
     assert Grade.from_json(json.loads(json.dumps(held.as_json()))) == held
     assert set(report.ADVICE) >= {a.status for a in answers.values()}
     assert tables.safe("=1+1") == "'=1+1"
+
+
+def test_what_is_taken_from_the_package_beyond_the_master_is_noted():
+    given = from_package(["from bradcn_nb.files import data_root\n", "import bradcn_nb.lens"])
+    assert not beyond_the_master(["from bradcn_nb.files import data_root", "x = ("], given)
+    for source, said in (
+        ("from bradcn_nb.lens.thin_lens import coc_diameter as mine", "coc_diameter"),
+        ("import bradcn_nb.training.losses", "bradcn_nb.training.losses"),
+        ("def f():\n    return __import__('bradcn_nb.models')", "bradcn_nb.models"),
+    ):
+        assert said in beyond_the_master([source], given)

@@ -216,6 +216,7 @@ def examine_mine(options: argparse.Namespace) -> None:
 
 def find_copies(options: argparse.Namespace) -> None:
     """Handle `course copies`; raises DataError where there is nothing to compare."""
+    from bradcn_nb.course.build import edition
     from bradcn_nb.course.copies import joined, likenesses
     from bradcn_nb.course.masters import masters_folder, read_master
     from bradcn_nb.course.submissions import find, read_assignments, runnable
@@ -230,8 +231,9 @@ def find_copies(options: argparse.Namespace) -> None:
             for one in handed_in
             if one.assignment == name
         }
-        master = read_master(folder / f"{name}.py").cells
-        known = joined(cell.source for cell in master if cell.cell_type == "code")
+        master = read_master(folder / f"{name}.py")
+        given = master.cells + edition(master, "student").cells
+        known = joined(cell.source for cell in given if cell.cell_type == "code")
         pairs = likenesses(code, known, options.at_least / 100)
         print(f"{name}: {len(code)} submissions, pairs alike: {len(pairs)}")
         for pair in pairs:

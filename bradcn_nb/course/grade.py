@@ -6,7 +6,6 @@ notebook replayed without that cell.
 
 import importlib
 import random
-import re
 import signal
 import sys
 import threading
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from bradcn_nb.course.notes import beyond_the_master, other_seed
 from bradcn_nb.course.remote import Broken, Dead, Missing, TimeUp, Worker
 from bradcn_nb.course.results import Answer, Grade
 from bradcn_nb.course.sandbox import Limits, Protection
@@ -136,8 +136,10 @@ def grade(
     result.essay_points = dict(assignment.essays)
     result.essays = essays(submission.cells, assignment.essays)
     numbers = runnable(submission.cells, assignment)
-    if note := _other_seed(submission):
-        result.notes.append(note)
+    sources = [cell.source for cell in submission.cells if cell.kind == "code"]
+    seed = getattr(sys.modules.get("hidden_tests"), "SEED", None)
+    found = other_seed(sources, seed), beyond_the_master(sources, assignment.package)
+    result.notes += filter(None, found)
     files = {
         name: np.frombuffer(data, np.uint8)
         for name, data in (beside(submission.path, root) | _font_list()).items()
@@ -234,16 +236,6 @@ class _alarm:
 
     def _ring(self, *_: object) -> None:
         raise TimeUp("the check did not end in time")
-
-
-def _other_seed(submission: Submission) -> str:
-    """A note if the notebook has another seed than this year's tests."""
-    seed = getattr(sys.modules.get("hidden_tests"), "SEED", None)
-    text = "\n".join(cell.source for cell in submission.cells)
-    found = re.findall(r"^SEED = (\d+)$", text, re.MULTILINE)
-    if seed is None or not found or found[-1] == str(seed):
-        return ""
-    return f"its SEED is {found[-1][:9]}, that of the tests is {seed}: from another year?"
 
 
 def _font_list() -> dict[str, bytes]:

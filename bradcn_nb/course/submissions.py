@@ -16,6 +16,7 @@ from typing import Any
 import nbformat
 
 from bradcn_nb.course.masters import read_master
+from bradcn_nb.course.notes import from_package
 from bradcn_nb.errors import DataError
 
 LARGEST = 100 << 20  # bytes of a notebook
@@ -41,12 +42,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Assignment:
-    """A master: its questions with their points, those a person marks, its set-up cells."""
+    """A master: questions with points, those a person marks, set-up cells, imports of ours."""
 
     name: str
     questions: Mapping[str, float]
     essays: Mapping[str, float]
     setup: frozenset[str]
+    package: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -66,10 +68,8 @@ def read_assignments(folder: Path) -> dict[str, Assignment]:
 
     Raises DataError where there are none, or where their hidden tests are missing.
     """
-    places = [folder.glob("[0-9]*.py"), folder.glob("[0-9]*.ipynb")]
-    places += [folder.glob("instructor/[0-9]*.ipynb")]
-    paths: dict[str, Path] = {}
-    for path in (path for place in places for path in sorted(place)):
+    kinds, paths = ("[0-9]*.py", "[0-9]*.ipynb", "instructor/[0-9]*.ipynb"), dict[str, Path]()
+    for path in (path for kind in kinds for path in sorted(folder.glob(kind))):
         tests = folder / "hidden_tests" / f"{path.stem.partition('_')[2]}.py"
         if tests.is_file():
             paths.setdefault(path.stem, path)
@@ -88,7 +88,8 @@ def _assignment(path: Path) -> Assignment:
             found[held["grade_id"].removeprefix("test-")] = float(held["points"])
         elif "setup" in cell.metadata.get("tags", ()):
             setup.add(cell.source.strip())
-    return Assignment(path.stem, questions, essays, frozenset(setup))
+    package = from_package(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return Assignment(path.stem, questions, essays, frozenset(setup), package)
 
 
 def read_cells(path: Path) -> list[Cell]:
