@@ -16,7 +16,7 @@ from bradcn_nb.errors import BradcnError
 
 FEWEST_BLADES, MOST_BLADES = 3, 24  # with more, a disc of any size on a picture looks round
 BLADE_CURVE = 0.25  # of a blade, from straight (0) to an arc of the whole circle (1)
-TILES = 10  # on the short side; discs of lamps of one tile are cut alike: seams, see `_cut_discs`
+TILES = 14  # on the short side; the discs of all lamps in a tile are cut alike, see `_cut_discs`
 
 
 class Aperture(NamedTuple):
@@ -113,9 +113,11 @@ def _cut_discs(
     """`spread` where the tube cuts the discs by their place in the picture: planes (C,h,w).
 
     The picture is split into square tiles by where light comes from, and the light of each spreads
-    over its neighbours through its own kernel: every lamp is one disc with one rim. Where two tiles
-    meet, their kernels do not add up to 1 by up to a percent, so the sum is divided by what a plane
-    of ones becomes: what is flat stays flat to rounding, a gradient to a part of a grey level.
+    over its neighbours through the tile's own kernel, so every lamp is one disc with one rim; tiles
+    blended by where light arrives would draw two. The sum is divided by what a plane of ones
+    becomes, since the kernels of two tiles do not add up to 1 where they meet: what is flat stays
+    flat, and on a slope the tiles stay below one grey level (a test compares with smaller ones).
+    Cost: a tile is convolved, by FFT, at its size and a disc's around it, and only where it is lit.
     """
     radius = abs(signed_px)
     reach = int(np.ceil(shape.extent(radius))) + 1
