@@ -86,7 +86,7 @@ def add_look(parser: Parser) -> None:
         type=float,
         metavar="X",
         help="how much brighter than white a clipped lamp may be: 0 is off, 100 suits lamps at"
-        " night; above 2 each is estimated from its size and its halo; default: 2",
+        " night; above 2 each is judged by its size and its halo; default: 2",
     )
     parser.add_argument(
         "--blades",
