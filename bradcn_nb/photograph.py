@@ -19,7 +19,7 @@ from bradcn_nb.data.depth_maps import (
 from bradcn_nb.data.depth_models import estimate_depth
 from bradcn_nb.data.photos import MIN_SIDE, Photo, check_output, read_photo, write_photo
 from bradcn_nb.errors import BradcnError, PhotoError
-from bradcn_nb.lens.by_depth import LARGEST_DISC, NEAREST_M, render_lens
+from bradcn_nb.lens.by_depth import LARGEST_DISC, NEAREST_M, PLAIN, Look, render_lens
 from bradcn_nb.lens.thin_lens import over_white, resize
 from bradcn_nb.lens.upsample import guided_upsample, upsample_stack
 from bradcn_nb.models.blocks import pad_to_stride
@@ -55,6 +55,7 @@ def render_photo(
     save_depth: str | Path | None = None,
     model: nn.Module | None = None,
     device: torch.device | str = "cpu",
+    look: Look = PLAIN,
 ) -> tuple[str, ...]:
     """Read a photograph, give it bokeh and write it: same size, profile, EXIF; alpha is blurred,
     too.
@@ -68,16 +69,18 @@ def render_photo(
     - `save_depth`: for the lens, a file for the depth that was used, see `write_depth_map`
     - `model`: a BRADCN; by default the bundled mini one, for "lens" mini's depth net before stage 2
     - `device`: where the nets run
+    - `look`: for the lens, its lamps, the shape of its aperture and the grain
 
     Returns what had to be assumed of the depth, in words. Raises PhotoError for pictures that
     cannot be read or written and a focus outside the picture, DataError for a bad depth map,
-    BradcnError for an unknown renderer or estimator, or an impossible aperture.
+    BradcnError for an unknown renderer or estimator, or an impossible aperture or look.
     All names are checked before work.
     """
     if renderer not in ("bradcn", "lens"):
         raise BradcnError(f"unknown renderer {renderer!r}: choose bradcn or lens")
     if not (math.isfinite(aperture) and aperture > 0):
         raise BradcnError(f"aperture {aperture}: give an f-number above 0, such as 1.8")
+    look.check()
     check_output(out, path)
     if save_depth is not None:
         check_depth_output(save_depth)
@@ -100,7 +103,7 @@ def render_photo(
         given, metres = _seen_depth(photo, over_white(whole), given, source, model, device)
         if save_depth is not None:
             write_depth_map(save_depth, metres)
-        drawn = render_lens(whole, metres, focus, aperture)
+        drawn = render_lens(whole, metres, focus, aperture, look)
     alpha = None if photo.alpha is None else drawn[..., 3]
     write_photo(out, dataclasses.replace(photo, rgb=drawn[..., :3], alpha=alpha))
     return given.notes if given else ()

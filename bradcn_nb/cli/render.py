@@ -33,7 +33,7 @@ def add(group) -> None:
         "Render photographs of any size.\n"
         "Two renderers: `bradcn` is the paper's net, which decides by itself what stays sharp;\n"
         "`lens` blurs by a depth map and obeys --focus and --aperture.\n"
-        "--focus, --aperture, --strength and all about depth, without --renderer, choose `lens`.\n"
+        "--focus, --aperture, --strength, depth, lamps, discs and grain choose `lens`.\n"
         "Several photographs, or a folder of them, go into the folder OUT; what is there already\n"
         "is kept, so a stopped command goes on.",
         "  python -m bradcn_nb render photo.jpg -o bokeh.jpg\n"
@@ -69,6 +69,7 @@ def add(group) -> None:
         metavar="S",
         help=f"for whom f-numbers say nothing: discs S times as wide as at f/{WIDE_OPEN}",
     )
+    add_look(parser)
     add_depth(parser)
     parser.add_argument(
         "--save-depth", type=Path, metavar="FILE", help="write the depth: .npy metres, .png mm"
@@ -76,6 +77,47 @@ def add(group) -> None:
     parser.add_argument("--weights", type=Path, metavar="FILE", help="default: the bundled ones")
     add_device(parser)
     add_common(parser)
+
+
+def add_look(parser: Parser) -> None:
+    """Add the options that say how the lens draws what is blurred."""
+    parser.add_argument(
+        "--highlights",
+        type=float,
+        metavar="X",
+        help="how much brighter than white a clipped lamp may be: 0 is off, 100 suits lamps at"
+        " night; above 2 each is judged by its size and its halo; default: 2",
+    )
+    parser.add_argument(
+        "--blades",
+        type=int,
+        metavar="N",
+        help="a polygon of N slightly curved blades for the aperture, 3 to 24; default: round",
+    )
+    parser.add_argument(
+        "--cat-eye",
+        type=float,
+        metavar="X",
+        help="0 to 1: how far the lens's tube cuts discs towards the corners; default: 0",
+    )
+    parser.add_argument(
+        "--grain",
+        action="store_true",
+        default=None,
+        help="give what is blurred the photograph's grain",
+    )
+
+
+def look_of(options: argparse.Namespace) -> Any:
+    """Return the Look that `add_look`'s options ask of the lens; raises BradcnError as it does."""
+    from bradcn_nb.lens.aperture import Aperture
+    from bradcn_nb.lens.by_depth import HIGHLIGHTS, Look
+
+    highlights = HIGHLIGHTS if options.highlights is None else options.highlights
+    shape = Aperture(options.blades or 0, options.cat_eye or 0.0)
+    look = Look(highlights, shape, bool(options.grain))
+    look.check()
+    return look
 
 
 def add_depth(parser: Parser) -> None:
@@ -122,8 +164,13 @@ def render(options: argparse.Namespace) -> None:
         "--depth": options.depth,
         "--depth-model": options.depth_model,
         "--save-depth": options.save_depth,
+        "--highlights": options.highlights,
+        "--blades": options.blades,
+        "--cat-eye": options.cat_eye,
+        "--grain": options.grain,
     }
     check_depth(options)
+    look = look_of(options)
     asked = [name for name, value in lens.items() if value is not None]
     renderer = options.renderer or ("lens" if asked else "bradcn")
     if renderer == "bradcn" and asked:
@@ -161,6 +208,7 @@ def render(options: argparse.Namespace) -> None:
             save_depth=options.save_depth,
             model=model,
             device=device,
+            look=look,
             **settings,
         )
         for note in notes:
@@ -170,6 +218,8 @@ def render(options: argparse.Namespace) -> None:
         from bradcn_nb.models.weights import weights_hash
 
         made_with = {**settings, "focus": options.focus, "preset": options.preset}
+        if look != type(look)():  # a folder rendered before there were looks goes on
+            made_with["look"] = look
         made_with["weights"] = options.weights and weights_hash(options.weights)
         render_many(photos, options.out, made_with, one, not options.quiet)
     else:

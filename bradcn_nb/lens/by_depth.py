@@ -4,10 +4,15 @@ Light is added up in linear values, so the renderers undo the sRGB curve first a
 renderer's depth is disparity (1/z), because the blur radius of a thin lens is linear in it.
 """
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
-from bradcn_nb.errors import DataError
+from bradcn_nb.errors import BradcnError, DataError
+from bradcn_nb.lens.aperture import ROUND, Aperture, disc_kernel, spread
+from bradcn_nb.lens.grain import add_grain
+from bradcn_nb.lens.lamps import lamp_weights
 from bradcn_nb.lens.layers import bounding_box, layer_planes, layer_radii, to_light, to_photo
 from bradcn_nb.lens.thin_lens import (
     Camera,
@@ -20,16 +25,31 @@ from bradcn_nb.lens.thin_lens import (
 FLAT_PX = 0.5  # a disc of half a pixel's radius or less is one pixel: such pixels are in focus
 HIGHLIGHTS = 2.0  # of `render_layered`: net and scene know lamps brighter than a photograph's white
 LARGEST_DISC = 0.15  # radius in short sides; more is no picture any more, only slow
+MOST_HIGHLIGHTS = 1000.0  # a street lamp beside a white wall that it lights
 NEAREST_M = 0.35  # metres; a 50 mm lens focuses no nearer
 FOCUS_WINDOW = 0.01  # half the side of the square that is focused on, in short sides
 
 
-def disc_kernel(radius_px: float) -> np.ndarray:
-    """A uniform disc with an anti-aliased rim, (2k+1,2k+1) float32 of sum 1; radius in pixels."""
-    reach = int(np.ceil(max(radius_px - 0.5, 0)))
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    kernel = np.clip(radius_px + 0.5 - np.hypot(y, x), 0, 1)
-    return (kernel / kernel.sum()).astype(np.float32)
+class Look(NamedTuple):
+    """What a lens does to a picture beside its blur; by default a plain round one.
+
+    `highlights`, `shape` and `grain` are as `render_layered` has them.
+    """
+
+    highlights: float = HIGHLIGHTS
+    shape: Aperture = ROUND
+    grain: bool = False
+
+    def check(self) -> None:
+        """Raise BradcnError for a look that no lens has."""
+        self.shape.check()
+        if not 0 <= self.highlights <= MOST_HIGHLIGHTS:
+            raise BradcnError(
+                f"highlights {self.highlights:g}: give 0 (off) to {MOST_HIGHLIGHTS:g}"
+            )
+
+
+PLAIN = Look()
 
 
 def blur_layer(layer: np.ndarray, radius_px: float) -> np.ndarray:
@@ -68,6 +88,8 @@ def render_layered(
     radius_px_per_disparity: float,
     layers: int = 16,
     highlights: float = 0.0,
+    shape: Aperture = ROUND,
+    grain: bool = False,
 ) -> np.ndarray:
     """The good classical renderer: disparity layers, each blurred by its own disc, far to near.
 
@@ -76,7 +98,10 @@ def render_layered(
     - `radius_px_per_disparity`: radius of the disc in pixels, 1/m away from the focus
     - `layers`: bound of the layers on each side of the focus
     - `highlights`: bright light weighs up to 1 + highlights times more in the averages, because a
-      lamp that the photograph clipped is too dark to make a bright disc; flat areas stay as bright
+      lamp that the photograph clipped is too dark to make a bright disc; flat areas stay as bright.
+      Above HIGHLIGHTS only clipped places weigh more, as `lamp_weights` estimates them
+    - `shape`: of the aperture
+    - `grain`: whether the photograph's grain is given back to what is blurred
 
     Returns float32 of the picture's shape. Every layer carries premultiplied colour and coverage;
     where nearer things hide it, it is continued by normalised blur: a sharp subject never leaks
@@ -86,33 +111,44 @@ def render_layered(
     photo = np.ascontiguousarray(finite_floats(image_srgb), dtype=np.float32)
     disparity = finite_floats(disparity, "a disparity map")
     signed = _signed_radius(disparity, focus_disparity, radius_px_per_disparity)
-    light = to_light(photo, highlights)
+    curve = min(highlights, HIGHLIGHTS)
+    light = to_light(photo, curve)
+    if highlights > curve:
+        light[:3] *= lamp_weights(photo, curve, highlights)
     radii = layer_radii(signed, light, layers)
     total = np.zeros_like(light)
     cover = np.zeros(signed.shape, np.float32)
     sharp = np.zeros(signed.shape, bool)
+    noise = np.zeros(signed.shape if grain else (1, 1), np.float32)  # share of variance left
     for before, node, after in zip([-np.inf, *radii], radii, [*radii[1:], np.inf], strict=False):
         # A hidden part is needed as far inwards as the most blurred foreground lets through.
-        margin = int(np.ceil(max(abs(node), radii[-1]))) + 2
+        margin = int(np.ceil(shape.extent(max(abs(node), radii[-1])))) + 2
         box = bounding_box((signed > before) & (signed < after), margin)
         if box is None:
             continue
-        planes = (
-            blur_layer(plane, abs(float(node)))
-            for plane in layer_planes(light[:, *box], signed[box], before, node, after)
-        )
+        planes = layer_planes(light[:, *box], signed[box], before, node, after)
+        if shape == ROUND:
+            planes = (blur_layer(plane, abs(float(node))) for plane in planes)
+        else:
+            corner = (box[0].start, box[1].start)
+            planes = spread(planes, float(node), shape, corner, signed.shape)
         layer_cover = np.clip(next(planes), 0, 1)  # the filter's rounding
         through = 1 - layer_cover
         for plane, blurred in zip(total[:, *box], planes, strict=True):
             plane *= through
             plane += blurred
+        if grain:
+            noise[box] *= through**2
+            noise[box] += layer_cover / max(1, np.pi * float(node) ** 2)
         cover[box] = layer_cover + through * cover[box]
         if node == 0:
             sharp[box] = layer_cover >= 1
         elif node > 0:
             sharp[box] &= layer_cover < 1 / 1024
     total /= np.maximum(cover, 1e-6)
-    result = to_photo(total, highlights)
+    result = to_photo(total, curve)
+    if grain:
+        add_grain(result, photo, noise / np.maximum(cover, 1e-6) ** 2)
     np.copyto(result, photo, where=sharp[..., None])
     return result
 
@@ -131,6 +167,7 @@ def render_lens(
     depth_m: np.ndarray,
     focus: tuple[float, float] | None = None,
     aperture: float = 1.8,
+    look: Look = PLAIN,
 ) -> np.ndarray:
     """Bokeh by depth through EBB!'s 50 mm lens, before a sensor as high as the short side.
 
@@ -138,16 +175,21 @@ def render_lens(
     - `depth_m`: (H,W) in metres
     - `focus`: (x, y) in pixels; what lies there is sharp, by default what `default_focus` finds
     - `aperture`: f-number
+    - `look`: of what is blurred
 
     Returns the photograph's shape and range. Raises DataError when the focus is too near.
     """
     side = min(depth_m.shape)
     focus_m = default_focus(depth_m) if focus is None else _depth_at(depth_m, focus, side)
-    return render_focused(photo, depth_m, focus_m, aperture)
+    return render_focused(photo, depth_m, focus_m, aperture, look)
 
 
 def render_focused(
-    photo: np.ndarray, depth_m: np.ndarray, focus_m: float, aperture: float = 1.8
+    photo: np.ndarray,
+    depth_m: np.ndarray,
+    focus_m: float,
+    aperture: float = 1.8,
+    look: Look = PLAIN,
 ) -> np.ndarray:
     """As `render_lens`, where what is sharp is given by its distance `focus_m` in metres."""
     side = min(depth_m.shape)
@@ -160,7 +202,7 @@ def render_focused(
     scale = blur_scale(focus_m, camera) * side
     reach = LARGEST_DISC * side / scale
     disparity = np.clip(1 / depth_m, 1 / focus_m - reach, 1 / focus_m + reach)
-    return render_layered(photo, disparity, 1 / focus_m, scale, highlights=HIGHLIGHTS)
+    return render_layered(photo, disparity, 1 / focus_m, scale, **look._asdict())
 
 
 def default_focus(depth_m: np.ndarray) -> float:
