@@ -159,6 +159,8 @@ def _unused(path: str | Path, asked: bool, written: bool) -> tuple[str, ...]:
         notes.append(f"{path}: holds {inside.depth} of its own, which {told}")
     if inside.gain_map and written:
         notes.append(f"{path}: its HDR gain map is not kept; the bokeh is an SDR picture")
+    if inside.colours:
+        notes.append(f"{path}: its {inside.colours} colours have no profile and are taken as sRGB")
     return tuple(notes)
 
 

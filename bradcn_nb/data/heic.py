@@ -14,6 +14,7 @@ from bradcn_nb.errors import PhotoError
 SUFFIXES = (".heic", ".heif", ".hif", ".avif")
 AVIF, HEIC = {b"avif", b"avis"}, {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"}
 HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
+WIDE = {9: "BT.2020", 11: "P3", 12: "P3"}  # its primaries
 GAIN_MAP = (b"aux:hdrgainmap", b"tmap")  # Apple's, and ISO 21496-1's derived picture
 
 
@@ -34,7 +35,7 @@ def opened(path: Path, content: bytes, check_size: Callable[[int, int], None]) -
     `check_size(height, width)` is called before pixels are decoded. Raises PhotoError, with what to
     install, where this Python cannot read the kind, and for HDR (PQ, HLG); OSError if damaged.
     """
-    if transfer := _hdr(content):
+    if transfer := HDR.get(_colours(content)[1]):
         raise PhotoError(
             f"{path}: is an HDR picture ({transfer}), which would come out wrong; export it as SDR"
         )
@@ -71,12 +72,22 @@ def has_gain_map(content: bytes) -> bool:
     return any(name in head for name in GAIN_MAP)
 
 
-def _hdr(content: bytes) -> str:
-    """The transfer of an HDR picture, "" for all others; a gain map's is not the photograph's."""
-    at = content.find(b"colrnclx")
-    if at < 0 or has_gain_map(content):
+def wide_colours(content: bytes) -> str:
+    """Return the primaries, if wider than sRGB's, of a file that has no profile to pass on."""
+    if b"colrprof" in content or b"colrrICC" in content:
         return ""
-    return HDR.get(int.from_bytes(content[at + 10 : at + 12], "big"), "")
+    return WIDE.get(_colours(content)[0], "")
+
+
+def _colours(content: bytes) -> tuple[int, int]:
+    """Primaries and transfer by the box `colr`; (2, 2), unknown, without one.
+
+    A file with a gain map has several, and the first need not be the photograph's.
+    """
+    at = content.find(b"colrnclx") + 8
+    if at < 8 or at + 4 > len(content) or has_gain_map(content):
+        return 2, 2
+    return struct.unpack_from(">HH", content, at)
 
 
 def _heif_file(path: Path, content: bytes) -> Any:
@@ -87,7 +98,10 @@ def _heif_file(path: Path, content: bytes) -> Any:
             f"{path}: is HEIC, which needs a package more: pip install pillow-heif"
         ) from None
     try:
-        return pillow_heif.open_heif(BytesIO(content))
+        file = pillow_heif.open_heif(BytesIO(content))
+        if not len(file):
+            raise ValueError("it holds no picture")
+        return file
     except (RuntimeError, ValueError, EOFError, SyntaxError) as error:
         raise OSError(str(error)) from None
 

@@ -9,11 +9,11 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from bradcn_nb.data.depth_maps import INFINITE_M, TOO_FAR_M, TOO_NEAR_M, DepthMap
-from bradcn_nb.data.heic import has_gain_map, heic_depth, kind_of
+from bradcn_nb.data.heic import has_gain_map, heic_depth, kind_of, wide_colours
 from bradcn_nb.data.phone import apple, google
 from bradcn_nb.data.phone.stored import DamagedError, Stored
 from bradcn_nb.data.phone.xmp import APP1, APP2, Xmp, jpeg_xmp, segments
-from bradcn_nb.data.photos import MAX_PIXELS, ORIENTATION, decode_all_bits, upright
+from bradcn_nb.data.photos import MAX_PIXELS, ORIENTATION, upright
 from bradcn_nb.errors import DataError
 
 OWN = "own"  # in place of a depth map's name
@@ -25,23 +25,26 @@ ISO_GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1"
 
 class Inside(NamedTuple):
     """What a photograph's file holds beside the photograph: the name of its depth, "" without one;
-    why that cannot be read, "" if it can; and whether there is an HDR gain map.
+    why that cannot be read, "" if it can; whether there is an HDR gain map; and colours wider than
+    sRGB's that no profile describes.
     """
 
     depth: str
     damage: str
     gain_map: bool
+    colours: str
 
 
 def what_is_inside(path: str | Path) -> Inside:
     """Return what else a photograph's file holds; raises nothing that `read_photo` does not."""
     content = Path(path).read_bytes()
     gain_map = _has_gain_map(content)
+    wide = wide_colours(content) if kind_of(content) else ""
     try:
         stored = _find(Path(path), content)
     except DamagedError as error:
-        return Inside("depth", str(error), gain_map)
-    return Inside(stored.where if stored else "", "", gain_map)
+        return Inside("depth", str(error), gain_map, wide)
+    return Inside(stored.where if stored else "", "", gain_map, wide)
 
 
 def read_own_depth(
@@ -128,27 +131,25 @@ def _values(picture: bytes | np.ndarray) -> tuple[np.ndarray, int]:
     """
     orientation = 0
     if isinstance(picture, np.ndarray):
-        pixels: np.ndarray | None = picture
+        pixels = picture
     else:
         try:
             with Image.open(io.BytesIO(picture), formats=("JPEG", "PNG")) as im:
+                im.verify()  # a PNG's checksums, which decoding leaves out
+            with Image.open(io.BytesIO(picture), formats=("JPEG", "PNG")) as im:
                 if im.width * im.height > MAX_PIXELS:
                     raise DamagedError(f"its picture has {im.width} x {im.height} pixels")
-                im.load()  # OpenCV would draw a truncated picture's rest in grey, without a word
                 orientation = im.getexif().get(ORIENTATION, 0)
-                jpeg = im.format != "PNG"
-                pixels = np.asarray(im.convert("RGB")) if jpeg else decode_all_bits(picture)
+                pixels = np.asarray(im if im.mode in ("L", "I;16") else im.convert("RGB"))
         except UnidentifiedImageError:
             raise DamagedError("its picture is neither JPEG nor PNG") from None
         except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
             raise DamagedError(f"its picture: {' '.join(str(error).split())}") from None
-    if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
-        raise DamagedError("its picture cannot be decoded")
     if pixels.ndim == 3:
-        colours = pixels[..., :3].astype(np.int32)
+        colours = pixels.astype(np.int32)
         if np.ptp(colours, axis=2).max() > COLOURED:
             raise DamagedError("its picture has colours, where depth is grey")
-        pixels = pixels[..., min(1, pixels.shape[2] - 1)]
+        pixels = pixels[..., 1]
     return pixels / np.float64(np.iinfo(pixels.dtype).max), orientation
 
 
