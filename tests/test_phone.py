@@ -426,6 +426,9 @@ def test_heic_without_a_range_without_depth_and_broken(tmp_path):
         assert len(depth.notes) == 1 and words in depth.notes[0]
     with pytest.raises(DataError, match="holds no depth"):
         own(tmp_path / "a.heic", files.heic(RGB))
+    name = b"urn:com:apple:photo:2020:aux:hdrgainmap"
+    (tmp_path / "a.heic").write_bytes(files.heic(RGB, DISPARITY, name=name))
+    assert what_is_inside(tmp_path / "a.heic") == ("", "", True, "")
     whole = files.heic(RGB, DISPARITY, files.apple_xmp(**RANGE))
     with pytest.raises((DataError, PhotoError), match=r"a\.heic: "):
         own(tmp_path / "a.heic", whole[: len(whole) - 900])

@@ -67,14 +67,15 @@ def heic_depth(path: Path, content: bytes) -> tuple[np.ndarray, dict[str, Any], 
 
 
 def has_gain_map(content: bytes) -> bool:
-    """Whether the boxes before a file's pixels name an HDR gain map."""
-    head = content[: content.find(b"mdat") if b"mdat" in content else None]
+    """Whether a file's boxes, those of pixels left out, name an HDR gain map."""
+    head = _head(content)
     return any(name in head for name in GAIN_MAP)
 
 
 def wide_colours(content: bytes) -> str:
     """Return the primaries, if wider than sRGB's, of a file that has no profile to pass on."""
-    if b"colrprof" in content or b"colrrICC" in content:
+    head = _head(content)
+    if b"colrprof" in head or b"colrrICC" in head:
         return ""
     return WIDE.get(_colours(content)[0], "")
 
@@ -84,10 +85,17 @@ def _colours(content: bytes) -> tuple[int, int]:
 
     A file with a gain map has several, and the first need not be the photograph's.
     """
-    at = content.find(b"colrnclx") + 8
-    if at < 8 or at + 4 > len(content) or has_gain_map(content):
+    head = _head(content)
+    at = head.find(b"colrnclx") + 8
+    if at < 8 or at + 4 > len(head) or has_gain_map(content):
         return 2, 2
-    return struct.unpack_from(">HH", content, at)
+    return struct.unpack_from(">HH", head, at)
+
+
+def _head(content: bytes) -> bytes:
+    """All of a file but its pixels."""
+    boxes = _boxes(content, 0, len(content))
+    return b"".join(content[start:end] for kind, start, end in boxes if kind != b"mdat")
 
 
 def _heif_file(path: Path, content: bytes) -> Any:

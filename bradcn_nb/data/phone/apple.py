@@ -94,7 +94,7 @@ NO_RANGE = "gives no range: white is put at 1 m, black at 10 m"
 
 
 def _kind(said: dict[str, str]) -> str:
-    """ "disparity" or "depth", or "" for a picture that is neither: a matte, a gain map."""
+    """Whether a picture is of "disparity" or "depth"; "" for a matte or a gain map."""
     kind = said.get("AuxiliaryImageType", "").lower().rpartition(":")[2]
     if kind in ("disparity", "depth"):
         if said.get("NativeFormat", "").isdigit():
