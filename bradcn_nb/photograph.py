@@ -17,6 +17,7 @@ from bradcn_nb.data.depth_maps import (
     write_depth_map,
 )
 from bradcn_nb.data.depth_models import estimate_depth
+from bradcn_nb.data.phone import OWN, read_own_depth, what_is_inside
 from bradcn_nb.data.photos import MIN_SIDE, Photo, check_output, read_photo, write_photo
 from bradcn_nb.errors import BradcnError, PhotoError
 from bradcn_nb.lens.by_depth import LARGEST_DISC, NEAREST_M, PLAIN, Look, render_lens
@@ -64,14 +65,16 @@ def render_photo(
     - `renderer`: "bradcn", the net decides what is sharp; or "lens", blur by depth
     - `focus`: for the lens, what is sharp, (x, y) in pixels or a Percent; default `default_focus`
     - `aperture`: for the lens, its f-number
-    - `depth`, `depth_kind`, `depth_scale`: for the lens, a depth map, as `read_depth_map` reads it
+    - `depth`, `depth_kind`, `depth_scale`: for the lens, a depth map, as `read_depth_map` reads it,
+      or "own": the one inside of the photograph, see `read_own_depth`
     - `depth_model`: for the lens, another estimator, see `estimate_depth`
     - `save_depth`: for the lens, a file for the depth that was used, see `write_depth_map`
     - `model`: a BRADCN; by default the bundled mini one, for "lens" mini's depth net before stage 2
     - `device`: where the nets run
     - `look`: for the lens, its lamps, the shape of its aperture and the grain
 
-    Returns what had to be assumed of the depth, in words. Raises PhotoError for pictures that
+    Returns, in words, what had to be assumed of the depth, depth inside of the photograph that is
+    not used, and a gain map that is not kept. Raises PhotoError for pictures that
     cannot be read or written and a focus outside the picture, DataError for a bad depth map,
     BradcnError for an unknown renderer or estimator, or an impossible aperture or look.
     All names are checked before work.
@@ -93,20 +96,21 @@ def render_photo(
             f"{path}: focus {focus[0]:g},{focus[1]:g} is outside the picture; "
             f"give X below {width} and Y below {height}"
         )
-    given = None if depth is None else read_depth_map(depth, depth_kind, depth_scale)
+    given = _given_depth(path, photo, depth, depth_kind, depth_scale)
     cfg = model.cfg if model else preset("mini").model
     whole = photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
     if renderer == "bradcn":
         drawn = render_bradcn(whole, for_inference(model or load_bradcn()).to(device), cfg)
     else:
-        source = depth or depth_model
+        source = _named(path, depth) or depth_model
         given, metres = _seen_depth(photo, over_white(whole), given, source, model, device)
         if save_depth is not None:
             write_depth_map(save_depth, metres)
         drawn = render_lens(whole, metres, focus, aperture, look)
     alpha = None if photo.alpha is None else drawn[..., 3]
     write_photo(out, dataclasses.replace(photo, rgb=drawn[..., :3], alpha=alpha))
-    return given.notes if given else ()
+    unused = _unused(path, asked=bool(depth or depth_model), written=True)
+    return (given.notes if given else ()) + unused
 
 
 def read_with_depth(
@@ -120,14 +124,47 @@ def read_with_depth(
     """Read a photograph and its depth, as `render_photo` takes them for the lens.
 
     Returns (H,W,3) sRGB in [0,1], what is transparent laid on white; (H,W) in metres; and what had
-    to be assumed of the depth. Raises what `render_photo` raises.
+    to be assumed of the depth, or is not used. Raises what `render_photo` raises.
     """
     photo = read_photo(path)
-    given = None if depth is None else read_depth_map(depth, depth_kind, depth_scale)
+    given = _given_depth(path, photo, depth, depth_kind, depth_scale)
     whole = photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
     seen = over_white(whole)
-    given, metres = _seen_depth(photo, seen, given, depth or depth_model, None, device)
-    return seen, metres, given.notes if given else ()
+    source = _named(path, depth) or depth_model
+    given, metres = _seen_depth(photo, seen, given, source, None, device)
+    unused = _unused(path, asked=bool(depth or depth_model), written=False)
+    return seen, metres, (given.notes if given else ()) + unused
+
+
+def _given_depth(
+    path: str | Path, photo: Photo, depth: str | Path | None, kind: str, scale: float | None
+) -> DepthMap | None:
+    """The depth that was asked for, of a file or the photograph's own; None if none was."""
+    if depth is None:
+        return None
+    if str(depth) == OWN:
+        if kind != "auto":
+            raise BradcnError(f"depth kind {kind}: the photograph's own depth says what it is")
+        return read_own_depth(path, photo.rgb.shape[:2], photo.orientation, scale)
+    return read_depth_map(depth, kind, scale)
+
+
+def _named(path: str | Path, depth: str | Path | None) -> str | Path | None:
+    """What to call the depth when it does not fit."""
+    return f"{path}: its own depth" if str(depth) == OWN else depth
+
+
+def _unused(path: str | Path, asked: bool, written: bool) -> tuple[str, ...]:
+    """What the photograph's file holds and the picture does not come to have, in words."""
+    inside, notes = what_is_inside(path), []
+    if inside.depth and not asked:
+        told = f"cannot be read: {inside.damage}" if inside.damage else "is used by --depth own"
+        notes.append(f"{path}: holds {inside.depth} of its own, which {told}")
+    if inside.gain_map and written:
+        notes.append(f"{path}: its HDR gain map is not kept; the bokeh is an SDR picture")
+    if inside.colours:
+        notes.append(f"{path}: its {inside.colours} colours have no profile and are taken as sRGB")
+    return tuple(notes)
 
 
 def _seen_depth(

@@ -90,6 +90,7 @@ def test_as_a_library_only_lower_bounds() -> None:
 def test_every_package_that_is_imported_is_declared() -> None:
     extras = project()["optional-dependencies"]  # of commands that say what to install
     lines = [*project()["dependencies"], *extras["export"], *extras["publish"], *extras["course"]]
+    lines += extras["heic"]
     names = {canonicalize_name(Requirement(line).name) for line in lines}
     providers = metadata.packages_distributions()
     own = {"bradcn_nb"} | set(sys.stdlib_module_names)
@@ -103,7 +104,7 @@ def test_every_package_that_is_imported_is_declared() -> None:
             else:
                 continue
             for root in roots - own:
-                by = {canonicalize_name(name) for name in providers.get(root, [])}
+                by = {canonicalize_name(name) for name in providers.get(root, [root])}
                 assert by & names, f"{path.relative_to(ROOT)} imports {root}: not in pyproject.toml"
 
 

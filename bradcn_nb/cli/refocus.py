@@ -21,7 +21,9 @@ def add(group) -> None:
         "  python -m bradcn_nb refocus photo.jpg -o photo.html\n"
         "  python -m bradcn_nb refocus photo.jpg -o photo.html --depth depth.png --width 1600",
     )
-    parser.add_argument("photo", type=Path, metavar="PHOTO", help="JPEG, PNG, WebP or TIFF")
+    parser.add_argument(
+        "photo", type=Path, metavar="PHOTO", help="JPEG, PNG, WebP, TIFF, AVIF or HEIC"
+    )
     parser.add_argument(
         "-o", "--out", type=Path, required=True, metavar="PAGE", help="file to write, .html"
     )

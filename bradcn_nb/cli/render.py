@@ -21,6 +21,7 @@ from bradcn_nb.cli.common import (
 from bradcn_nb.errors import BradcnError, PhotoError
 
 MANIFEST = "rendered-with.json"
+OWN_DEPTH = Path("own")
 WIDE_OPEN = 1.8  # the f-number of EBB!'s photographs with bokeh
 
 
@@ -40,14 +41,15 @@ def add(group) -> None:
         "  python -m bradcn_nb render photo.jpg -o bokeh.jpg --focus 640,420 --aperture f/2.8\n"
         "  python -m bradcn_nb render holiday/ -o bokeh/ --focus 50%,60%\n"
         "  python -m bradcn_nb render photo.png -o bokeh.png --depth depth.npy\n"
-        "  python -m bradcn_nb render photo.png -o bokeh.png --depth d.npy --depth-kind disparity",
+        "  python -m bradcn_nb render photo.png -o bokeh.png --depth d.npy --depth-kind disparity\n"
+        "  python -m bradcn_nb render portrait.jpg -o bokeh.jpg --depth own",
     )
     parser.add_argument(
         "photos",
         type=Path,
         nargs="+",
         metavar="PHOTO",
-        help="JPEG, PNG, WebP or TIFF, or folders or patterns of them",
+        help="JPEG, PNG, WebP, TIFF, AVIF or HEIC, or folders or patterns of them",
     )
     parser.add_argument(
         "-o", "--out", type=Path, required=True, metavar="OUT", help="file to write, or folder"
@@ -123,7 +125,11 @@ def look_of(options: argparse.Namespace) -> Any:
 def add_depth(parser: Parser) -> None:
     """Add the options that say where depth comes from."""
     parser.add_argument(
-        "--depth", type=Path, metavar="MAP", help="a depth map: .npy .npz .png .tif .pfm .jpg"
+        "--depth",
+        type=Path,
+        metavar="MAP",
+        help="a depth map: .npy .npz .png .tif .pfm .jpg; or `own`: the one that a phone has put"
+        " into the photograph (GDepth, Dynamic Depth, Apple's)",
     )
     parser.add_argument(
         "--depth-kind",
@@ -151,6 +157,8 @@ def check_depth(options: argparse.Namespace) -> None:
     name = options.command
     if options.depth and options.depth_model:
         raise BradcnError(f"{name}: give --depth or --depth-model, not both")
+    if options.depth == OWN_DEPTH and options.depth_kind != "auto":
+        raise BradcnError(f"{name}: --depth own says itself what it is; leave out --depth-kind")
     if options.depth_scale is not None and not options.depth_scale > 0:
         raise BradcnError(f"{name}: --depth-scale {options.depth_scale:g}: give a number above 0")
 
@@ -177,7 +185,8 @@ def render(options: argparse.Namespace) -> None:
         raise BradcnError(f"render: bradcn has no {', '.join(asked)}; use --renderer lens")
     photos = expanded(options.photos)
     into_folder = photos != options.photos or len(photos) > 1 or options.out.is_dir()
-    if into_folder and (options.depth or options.save_depth):
+    given = options.depth not in (None, OWN_DEPTH)
+    if into_folder and (given or options.save_depth):
         raise BradcnError("render: --depth and --save-depth are of one photograph; render it alone")
     from bradcn_nb.experiments import variants
     from bradcn_nb.models import load_bradcn
@@ -221,6 +230,7 @@ def render(options: argparse.Namespace) -> None:
         if look != type(look)():  # a folder rendered before there were looks goes on
             made_with["look"] = look
         made_with["weights"] = options.weights and weights_hash(options.weights)
+        made_with |= {"depth": "own"} if options.depth else {}
         render_many(photos, options.out, made_with, one, not options.quiet)
     else:
         one(photos[0], options.out)
@@ -233,7 +243,7 @@ def expanded(photos: list[Path]) -> list[Path]:
     A pattern such as holiday/*.jpg comes here where the shell has not expanded it (Windows does
     not). Raises PhotoError for a folder or a pattern without any.
     """
-    from bradcn_nb.data.photos import FORMATS
+    from bradcn_nb.data.photos import READABLE
 
     found = []
     for path in photos:
@@ -246,9 +256,9 @@ def expanded(photos: list[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in FORMATS)
+        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in READABLE)
         if not inside:
-            raise PhotoError(f"{path}: no photograph in this folder ({', '.join(FORMATS)})")
+            raise PhotoError(f"{path}: no photograph in this folder ({', '.join(READABLE)})")
         found += inside
     return found
 
@@ -268,11 +278,17 @@ def render_many(
     """
     from tqdm import tqdm
 
+    from bradcn_nb.data.photos import FORMATS
     from bradcn_nb.files import write_atomically
 
     if out.is_file():
         raise PhotoError(f"{out}: is a file; name a folder for {len(photos)} photographs")
-    files = {photo: out / photo.name for photo in photos}
+    files = {
+        photo: out / photo.name
+        if photo.suffix.lower() in FORMATS
+        else out / f"{photo.stem}.jpg"  # AVIF and HEIC are read, not written
+        for photo in photos
+    }
     if len({*files.values()}) < len(photos):
         raise PhotoError(f"{out}: two photographs have one name; render their folders apart")
     if out.is_dir() and any(photo.exists() and photo.parent.samefile(out) for photo in photos):

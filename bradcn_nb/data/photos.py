@@ -5,18 +5,21 @@ import struct
 import warnings
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
+from bradcn_nb.data import heic
 from bradcn_nb.errors import PhotoError
 from bradcn_nb.files import write_atomically
 from bradcn_nb.lens.thin_lens import over_white
 
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 FORMATS |= {".tif": "TIFF", ".tiff": "TIFF"}
+READABLE = (*FORMATS, *heic.SUFFIXES)
 MIN_SIDE = 16  # pixels: less is no photograph, and no net can see anything in it
 MAX_PIXELS = 150_000_000  # above every camera; guards against decompression bombs
 MAX_SIDE = {"WEBP": 16383, "JPEG": 65500}  # pixels, of the formats
@@ -48,22 +51,23 @@ class Photo:
 
 
 def read_photo(path: str | Path) -> Photo:
-    """Read a JPEG, PNG, WebP or TIFF: grey, palette, CMYK, alpha, 8 or 16 bits, any orientation.
+    """Read a JPEG, PNG, WebP, TIFF, AVIF or HEIC: grey, palette, CMYK, alpha, 8 or 16 bits, turned.
 
     Colours are taken as sRGB; an RGB profile is passed on, not applied (CMYK and grey are converted
     by their own). Of an animation the first picture is read. Raises PhotoError for a file that is
-    missing, no picture, damaged, smaller than 16 pixels a side or larger than 150 megapixels.
+    missing, no picture, damaged, smaller than 16 pixels a side or larger than 150 megapixels, and
+    for AVIF and HEIC where what reads them is not installed.
     """
     path = Path(path)
     content = _read_bytes(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, of bombs and metadata; size is checked here
-            with Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "WEBP", "TIFF")) as im:
+            with _opened(path, content) as im:
                 _check_size(path, im.height, im.width)
                 exif = im.getexif()
-                # Whoever decodes a TIFF turns it: both Pillow and OpenCV.
-                orientation = 1 if im.format == "TIFF" else exif.get(ORIENTATION, 1)
+                # Whoever decodes a TIFF turns it, both Pillow and OpenCV; HEIC (no format), too.
+                orientation = 1 if im.format in ("TIFF", None) else exif.get(ORIENTATION, 1)
                 pixels = _deep_pixels(content, im)
                 if pixels is None:
                     pixels = _pixels(path, im)
@@ -171,6 +175,12 @@ def decode_all_bits(content: bytes) -> np.ndarray | None:
     if pixels is not None and pixels.ndim == 3:
         pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
     return pixels
+
+
+def _opened(path: Path, content: bytes) -> Image.Image:
+    if heic.kind_of(content):
+        return heic.opened(path, content, partial(_check_size, path))
+    return Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "WEBP", "TIFF"))
 
 
 def _read_bytes(path: Path) -> bytes:
