@@ -710,6 +710,7 @@ except NotImplementedError:
 # the photograph lacks: the **depth** of every pixel, and **what is hidden** behind its edges. The paper's answer is
 # to learn both from data. The book builds it in this order:
 #
+# - first the classical way, and what it costs when the depth is wrong: [Blur from depth](02_blur_from_depth.ipynb);
 # - the data: pairs of sharp and soft pictures, and rooms with measured depth: [The data](03_the_data.ipynb);
 # - the Render Net, which turns the sharp picture into the soft one: [chapter on the Render Net](05_render_net.ipynb);
 # - a Depth Prediction Net, which guesses the depth, and a third net, the ADCN, which guesses how wrong that

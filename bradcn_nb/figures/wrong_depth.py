@@ -12,10 +12,10 @@ from IPython.display import HTML
 from bradcn_nb.figures.page import Markup, data_uri, page
 
 CAPTIONS = {
-    "depth": "the depth that is told: bright is near",
+    "depth": "told: bright is near",
     "drawn": "drawn by it",
     "truth": "drawn by true depth",
-    "error": "what is wrong: dark is right",
+    "error": "error: dark is right",
 }
 
 
