@@ -10,7 +10,7 @@ from test_cli import fails
 from bradcn_nb.__main__ import main
 from bradcn_nb.cli import render as command
 from bradcn_nb.cli.common import f_number, point
-from bradcn_nb.photograph import Percent
+from bradcn_nb.data.focus import Percent
 
 
 @pytest.fixture
@@ -31,6 +31,9 @@ def test_a_folder_is_rendered_past_a_bad_file_and_nothing_twice(photos, tmp_path
     arguments = ["render", str(photos), "-o", str(out), "--renderer", "lens", "--quiet"]
     assert main(arguments) == 2
     lines = capsys.readouterr().err.splitlines()
+    notes = [line for line in lines if line.startswith("note: ")]
+    assert len(notes) == 2 and "a.jpg" in notes[0] and "b.png" in notes[1]  # what was sharp
+    lines = [line for line in lines if line not in notes]
     assert len(lines) == 2 and "c.jpg" in lines[0] and "1 of 3" in lines[1]
     assert sorted(p.name for p in out.iterdir()) == ["a.jpg", "b.png", command.MANIFEST]
     (photos / "c.jpg").unlink()

@@ -14,7 +14,8 @@ from bradcn_nb.cli.common import (
     add_device,
     command,
     f_number,
-    point,
+    focal_length,
+    focus,
     strength,
     use_threads,
 )
@@ -33,11 +34,14 @@ def add(group) -> None:
         "Render photographs of any size.\n"
         "Two renderers: `bradcn` is the paper's net, which decides by itself what stays sharp;\n"
         "`lens` blurs by a depth map and obeys --focus and --aperture.\n"
-        "--focus, --aperture, --strength and all about depth, without --renderer, choose `lens`.\n"
+        "--focus, --aperture, --lens, --strength and all about depth, without --renderer, choose\n"
+        "`lens`. What it took for sharp, and which lens, is printed in one line.\n"
         "Several photographs, or a folder of them, go into the folder OUT; what is there already\n"
         "is kept, so a stopped command goes on.",
         "  python -m bradcn_nb render photo.jpg -o bokeh.jpg\n"
         "  python -m bradcn_nb render photo.jpg -o bokeh.jpg --focus 640,420 --aperture f/2.8\n"
+        "  python -m bradcn_nb render group.jpg -o out.jpg --focus 640,420 --focus 900,400\n"
+        "  python -m bradcn_nb render photo.jpg -o small.jpg --focus 1.2m-2.5m --preview\n"
         "  python -m bradcn_nb render holiday/ -o bokeh/ --focus 50%,60%\n"
         "  python -m bradcn_nb render photo.png -o bokeh.png --depth depth.npy\n"
         "  python -m bradcn_nb render photo.png -o bokeh.png --depth d.npy --depth-kind disparity",
@@ -54,20 +58,43 @@ def add(group) -> None:
     )
     parser.add_argument("--renderer", choices=("bradcn", "lens"), help="default: bradcn")
     parser.add_argument(
-        "--focus", type=point, metavar="X,Y", help="what is to be sharp: pixel, or 50%%,40%%"
+        "--focus",
+        type=focus,
+        action="append",
+        metavar="WHERE",
+        help="what is to be sharp. X,Y: a pixel of the picture as one sees it, or 50%%,40%%; given"
+        " again, all between the nearest and the farthest place. 1.2m-2.5m: all between these"
+        " distances; 2m: one; 2m-inf. subject: a near, large region about the middle, by depth."
+        " face: all faces that are found. Default: the nearer part of the middle",
     )
     blur = parser.add_mutually_exclusive_group()
     blur.add_argument(
         "--aperture",
         type=f_number,
         metavar="N",
-        help=f"f-number of a 50 mm lens before a sensor 14.9 mm high; default: {WIDE_OPEN}",
+        help="f-number, 2.8 or f/2.8, of the lens of --lens; else of the lens that the photograph"
+        " was taken with (EXIF: FocalLengthIn35mmFilm); else of EBB!'s, 50 mm before a sensor"
+        " 14.9 mm high, which draws as 78 mm on 35 mm film do at f-numbers 1.6 times as high."
+        f" Default: f/{WIDE_OPEN} of --lens or of EBB!'s",
     )
     blur.add_argument(
         "--strength",
         type=strength,
         metavar="S",
-        help=f"for whom f-numbers say nothing: discs S times as wide as at f/{WIDE_OPEN}",
+        help="for whom f-numbers say nothing: discs S times as wide as by default, whatever lens"
+        " took the photograph",
+    )
+    parser.add_argument(
+        "--lens",
+        type=focal_length,
+        metavar="MM",
+        help="focal length that the f-number belongs to, as on 35 mm film",
+    )
+    parser.add_argument(
+        "--preview",
+        action="store_true",
+        help="a small result, 1000 pixels long and soon there, for finding the focus; --focus X,Y"
+        " stays in pixels of the whole photograph",
     )
     add_depth(parser)
     parser.add_argument(
@@ -119,6 +146,7 @@ def render(options: argparse.Namespace) -> None:
         "--focus": options.focus,
         "--aperture": options.aperture,
         "--strength": options.strength,
+        "--lens": options.lens,
         "--depth": options.depth,
         "--depth-model": options.depth_model,
         "--save-depth": options.save_depth,
@@ -132,22 +160,28 @@ def render(options: argparse.Namespace) -> None:
     into_folder = photos != options.photos or len(photos) > 1 or options.out.is_dir()
     if into_folder and (options.depth or options.save_depth):
         raise BradcnError("render: --depth and --save-depth are of one photograph; render it alone")
-    from bradcn_nb.experiments import variants
-    from bradcn_nb.models import load_bradcn
-    from bradcn_nb.models.inference import pick_device
-    from bradcn_nb.photograph import Percent, render_photo
+    wanted = _focus(options.focus)
+    from bradcn_nb.photograph import render_photo
 
     use_threads(options.threads)
-    device = pick_device(options.device)
-    model = None
+    model, device = None, "cpu"
+    if not options.depth or options.device != "auto":  # a given depth needs no net, nor torch
+        from bradcn_nb.models.inference import pick_device
+
+        device = pick_device(options.device)
     if options.weights or renderer == "bradcn" or options.preset != "mini":
+        from bradcn_nb.experiments import variants
+        from bradcn_nb.models import load_bradcn
+
         load = variants.load if options.weights else load_bradcn
         model = load(options.preset, options.weights)
-    x, y, percent = options.focus or (None, None, False)
     settings = {
         "renderer": renderer,
-        "focus": options.focus and (Percent(x, y) if percent else (x, y)),
-        "aperture": options.aperture or WIDE_OPEN / (options.strength or 1),
+        "focus": wanted,
+        "aperture": options.aperture,
+        "strength": options.strength or 1.0,
+        "lens_mm": options.lens,
+        "preview": options.preview,
         "depth_model": options.depth_model,
     }
 
@@ -175,6 +209,21 @@ def render(options: argparse.Namespace) -> None:
     else:
         one(photos[0], options.out)
     print(options.out)
+
+
+def _focus(given: list | None) -> Any:
+    """Return what --focus said, given once or several times, as `render_photo` takes it."""
+    if not given:
+        return None
+    points = [value for value in given if len(value) == 3 and not isinstance(value, str)]
+    if len(points) < len(given) > 1:
+        raise BradcnError("render: only places, --focus X,Y, can be given several times")
+    from bradcn_nb.data.focus import Percent
+    from bradcn_nb.lens.focus import Span
+
+    if points:
+        return [Percent(x, y) if percent else (x, y) for x, y, percent in points]
+    return given[0] if isinstance(given[0], str) else Span(*given[0])
 
 
 def expanded(photos: list[Path]) -> list[Path]:

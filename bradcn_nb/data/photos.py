@@ -4,7 +4,7 @@ import io
 import struct
 import warnings
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from bradcn_nb.errors import PhotoError
 from bradcn_nb.files import write_atomically
-from bradcn_nb.lens.thin_lens import over_white
+from bradcn_nb.lens.thin_lens import over_white, resize
 
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 FORMATS |= {".tif": "TIFF", ".tiff": "TIFF"}
@@ -100,6 +100,23 @@ def read_photo(path: str | Path) -> Photo:
         icc = None  # a grey or CMYK profile fits no RGB file
     turned = exif.get(ORIENTATION, 1)
     return Photo(np.ascontiguousarray(colours), alpha, bits, icc, kept, turned)
+
+
+def shrunk(photo: Photo, long_side: int) -> Photo:
+    """The photograph with a long side of at most `long_side` pixels, by area averages."""
+    height, width = photo.rgb.shape[:2]
+    scale = long_side / max(height, width)
+    if scale >= 1:
+        return photo
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    exif = Image.Exif()
+    exif.load(photo.exif or b"")
+    kept = photo.exif and _kept_exif(exif, *size)
+    if photo.alpha is None:
+        return replace(photo, rgb=resize(photo.rgb, size), exif=kept)
+    alpha = resize(photo.alpha, size)  # what is clear must not colour what is not
+    rgb = resize(photo.rgb * photo.alpha[..., None], size) / np.maximum(alpha, 1e-5)[..., None]
+    return replace(photo, rgb=np.minimum(rgb, 1), alpha=alpha, exif=kept)
 
 
 def check_output(path: str | Path, source: str | Path | None = None) -> Path:
