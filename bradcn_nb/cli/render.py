@@ -74,7 +74,7 @@ def add(group) -> None:
         metavar="N",
         help="f-number, 2.8 or f/2.8, of the lens of --lens; else of the lens that the photograph"
         " was taken with (EXIF: FocalLengthIn35mmFilm); else of EBB!'s, 50 mm before a sensor"
-        " 14.9 mm high, which draws as 78 mm on 35 mm film do at f-numbers 1.6 times as high."
+        " 14.9 mm high, which draws as 80 mm on 35 mm film do at f-numbers 1.6 times as high."
         f" Default: f/{WIDE_OPEN} of --lens or of EBB!'s",
     )
     blur.add_argument(
