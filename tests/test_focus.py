@@ -169,14 +169,14 @@ def met(metres: float, truth: float) -> bool:
 def test_the_subject_is_met_far_more_often_than_by_default(scenes):
     by_rule = sum(met(subject_span(depth).near_m, focus_m) for focus_m, depth, _ in scenes)
     default = sum(met(default_focus(depth), focus_m) for focus_m, depth, _ in scenes)
-    assert len(scenes) == 80 and by_rule >= 72 and default <= 35  # 77 and 30 of 80 were seen
+    assert len(scenes) == 80 and by_rule >= 72 and default <= 35  # 75 and 31 of 80 were seen
     # In the net's depth: is what is sharp there as far as the net takes the true subject to be?
     by_rule = default = 0
     for focus_m, depth, seen in scenes:
         subject = float(np.median(seen[np.abs(np.log(depth / focus_m)) < 0.03]))
         by_rule += met(subject_span(seen).near_m, subject)
         default += met(default_focus(seen), subject)
-    assert by_rule >= 45 and default <= 32  # 55 and 23 were seen
+    assert by_rule >= 45 and default <= 32  # 55 and 21 were seen
 
 
 def test_the_subject_needs_no_unit_and_is_never_a_twig(scenes):
