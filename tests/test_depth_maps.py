@@ -10,7 +10,7 @@ from PIL import Image
 from bradcn_nb.__main__ import main
 from bradcn_nb.data.depth_maps import fitted, hard_edges, read_depth_map, write_depth_map
 from bradcn_nb.data.depth_models import estimate_depth
-from bradcn_nb.data.photos import upright
+from bradcn_nb.data.exif import upright
 from bradcn_nb.errors import BradcnError, DataError
 
 METRES = np.linspace(9, 0.5, 24 * 40).reshape(24, 40).astype(np.float32)

@@ -11,7 +11,7 @@ from skimage import data
 from test_cli import fails
 
 from bradcn_nb.__main__ import main
-from bradcn_nb.cli import render as command
+from bradcn_nb.cli.many_photographs import MANIFEST
 from bradcn_nb.data.photos import read_photo
 from bradcn_nb.errors import BradcnError
 from bradcn_nb.lens import aperture
@@ -307,6 +307,6 @@ def test_a_folder_remembers_its_look(photo, tmp_path, capsys):
     photo.rename(folder / "a.png")
     lens = ["render", str(folder), "-o", str(out), "--renderer", "lens", "--quiet"]
     assert main(lens) == 0
-    assert "look" not in json.loads((out / command.MANIFEST).read_text())  # as before there was one
+    assert "look" not in json.loads((out / MANIFEST).read_text())  # as before there was one
     capsys.readouterr()
     assert "other settings" in fails(capsys, *lens, "--blades", "6")

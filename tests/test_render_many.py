@@ -8,9 +8,9 @@ from PIL import Image
 from test_cli import fails
 
 from bradcn_nb.__main__ import main
-from bradcn_nb.cli import render as command
 from bradcn_nb.cli.common import f_number, point
-from bradcn_nb.photograph import Percent
+from bradcn_nb.cli.many_photographs import MANIFEST
+from bradcn_nb.data.focus import Percent
 
 
 @pytest.fixture
@@ -31,8 +31,11 @@ def test_a_folder_is_rendered_past_a_bad_file_and_nothing_twice(photos, tmp_path
     arguments = ["render", str(photos), "-o", str(out), "--renderer", "lens", "--quiet"]
     assert main(arguments) == 2
     lines = capsys.readouterr().err.splitlines()
+    notes = [line for line in lines if line.startswith("note: ")]
+    assert len(notes) == 2 and "a.jpg" in notes[0] and "b.png" in notes[1]  # what was sharp
+    lines = [line for line in lines if line not in notes]
     assert len(lines) == 2 and "c.jpg" in lines[0] and "1 of 3" in lines[1]
-    assert sorted(p.name for p in out.iterdir()) == ["a.jpg", "b.png", command.MANIFEST]
+    assert sorted(p.name for p in out.iterdir()) == ["a.jpg", "b.png", MANIFEST]
     (photos / "c.jpg").unlink()
     kept = (out / "a.jpg").stat().st_mtime_ns
     os.utime(photos / "b.png", (2e9, 2e9))  # changed after it was rendered
@@ -120,7 +123,7 @@ def test_a_pattern_that_no_shell_expanded(photos, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = ["-o", str(out), "--renderer", "lens", "--quiet"]
     assert main(["render", str(photos / "[ab].*"), *arguments]) == 0
-    assert sorted(p.name for p in out.iterdir()) == ["a.jpg", "b.png", command.MANIFEST]
+    assert sorted(p.name for p in out.iterdir()) == ["a.jpg", "b.png", MANIFEST]
     capsys.readouterr()
     assert "no photograph has such a name" in fails(capsys, "render", photos / "*.tif", *arguments)
     Image.new("RGB", (64, 48)).save(photos / "odd[1].png")  # a name, though it looks like a pattern

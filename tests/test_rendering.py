@@ -9,7 +9,6 @@ import torch
 from skimage import data
 from torch import Tensor, nn
 
-from bradcn_nb import photograph
 from bradcn_nb.__main__ import main
 from bradcn_nb.data.photos import Photo, read_photo, write_photo
 from bradcn_nb.errors import BradcnError, DataError, PhotoError
@@ -201,7 +200,7 @@ def test_the_net_goes_to_the_device_that_is_named(photo, tmp_path, monkeypatch, 
             return self.net
 
     monkeypatch.setattr(inference, "pick_device", lambda name: torch.device("cuda", 3))
-    monkeypatch.setattr(photograph, "for_inference", Sent)
+    monkeypatch.setattr(inference, "for_inference", Sent)
     source = tmp_path / "in.png"
     write_photo(source, Photo(photo))
     assert main(["render", str(source), "-o", str(tmp_path / "out.png"), *words]) == 0

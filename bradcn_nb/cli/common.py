@@ -1,6 +1,7 @@
 """What all commands share: the parser, the readers of values, the common options."""
 
 import argparse
+import re
 from typing import NoReturn
 
 from bradcn_nb.presets import PRESETS
@@ -34,6 +35,31 @@ def point(text: str) -> tuple[float, float, bool]:
     return x, y, percent
 
 
+SPAN = re.compile(r"(\d*\.?\d+)(?:m?-(\d*\.?\d+|inf))?m|(\d*\.?\d+)m?-inf")
+
+
+def focus(text: str) -> tuple[float, float, bool] | tuple[float, float] | str:
+    """Read what is to be sharp: a `point`; "NEARm-FARm" or "2m", as (near, far) in metres; or a
+    name.
+
+    FAR may be "inf". Raises argparse's error for anything else, such as 2.5m-1.2m.
+    """
+    name = text.strip().lower()
+    if name in ("subject", "face"):
+        return name
+    if "," in name:
+        return point(text)
+    found = SPAN.fullmatch(name)
+    if not found:
+        wanted = "X,Y (320,240 or 50%,40%), 1.2m-2.5m, 2m, subject or face"
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {wanted}")
+    near = float(found[1] or found[3])
+    far = float("inf") if found[3] else float(found[2] or near)
+    if not 0 < near <= far:
+        raise argparse.ArgumentTypeError(f"{text!r}: give metres above 0, the nearer first")
+    return near, far
+
+
 def f_number(text: str) -> float:
     """Read "2.8" or "f/2.8"; raises argparse's error for anything else."""
     try:
@@ -41,6 +67,17 @@ def f_number(text: str) -> float:
     except ValueError:
         message = f"{text!r} is no f-number, for example 2.8 or f/2.8"
         raise argparse.ArgumentTypeError(message) from None
+
+
+def focal_length(text: str) -> float:
+    """Read "85" or "85mm", from 5 to 1000; raises argparse's error for anything else."""
+    try:
+        value = float(text.lower().removesuffix("mm"))
+    except ValueError:
+        value = 0.0
+    if not 5 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no focal length from 5 to 1000 mm")
+    return value
 
 
 def strength(text: str) -> float:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from bradcn_nb.cli.common import add_common, add_device, command, natural, use_threads
-from bradcn_nb.cli.render import add_depth, check_depth
+from bradcn_nb.cli.lens_options import add_depth, check_depth
 from bradcn_nb.errors import PhotoError
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bradcn_nb.data.photos import decode_all_bits, upright
+from bradcn_nb.data.exif import upright
+from bradcn_nb.data.photos import decode_all_bits
 from bradcn_nb.errors import DataError
 from bradcn_nb.files import write_atomically
 from bradcn_nb.lens.thin_lens import resize
@@ -26,10 +27,11 @@ STEP = 0.1  # 1/m within them: below, a slope and no edge
 @dataclass(frozen=True)
 class DepthMap:
     """Depth as it was given: `metres` (h, w) float32, all above 0, and what was assumed, in
-    words."""
+    words; `relative` depth has no unit, so its metres are only a manner of speaking."""
 
     metres: np.ndarray
     notes: tuple[str, ...] = ()
+    relative: bool = False
 
 
 def read_depth_map(path: str | Path, kind: str = "auto", scale: float | None = None) -> DepthMap:
@@ -76,7 +78,8 @@ def read_depth_map(path: str | Path, kind: str = "auto", scale: float | None = N
     if known.max() < TOO_NEAR_M:
         raise DataError(f"{path}: nothing is farther than {known.max():g} m; give --depth-scale")
     metres = np.minimum(np.where(unknown, 0, metres), INFINITE_M).astype(np.float32)
-    return DepthMap(fill_unknown(metres, unknown), tuple(notes))
+    relative = kind == "disparity" and scale is None
+    return DepthMap(fill_unknown(metres, unknown), tuple(notes), relative)
 
 
 def fitted(depth: DepthMap, photo: np.ndarray, orientation: int, name: str | Path) -> np.ndarray:

@@ -37,7 +37,8 @@ def estimate_depth(
     low, high = float(values.min()), float(values.max())
     if not high > low:
         raise BradcnError(f"{name}: sees the same depth everywhere in this photograph")
-    return DepthMap(of_relative_disparity((values - low) / (high - low)).astype(np.float32))
+    metres = of_relative_disparity((values - low) / (high - low)).astype(np.float32)
+    return DepthMap(metres, relative=True)
 
 
 @lru_cache(maxsize=1)  # a folder of photographs reads it once

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bradcn_nb.data.photos import MIN_SIDE, ORIENTATION, read_photo
+from bradcn_nb.data.exif import ORIENTATION
+from bradcn_nb.data.photos import MIN_SIDE, read_photo
 from bradcn_nb.errors import DataError, PhotoError
 
 PICTURES = (".jpg", ".jpeg", ".png")

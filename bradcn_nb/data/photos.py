@@ -4,7 +4,7 @@ import io
 import struct
 import warnings
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +13,10 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from bradcn_nb.data import heic
+from bradcn_nb.data.exif import ORIENTATION, kept_exif, upright
 from bradcn_nb.errors import PhotoError
 from bradcn_nb.files import write_atomically
-from bradcn_nb.lens.thin_lens import over_white
+from bradcn_nb.lens.thin_lens import over_white, resize
 
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 FORMATS |= {".tif": "TIFF", ".tiff": "TIFF"}
@@ -23,14 +24,8 @@ READABLE = (*FORMATS, *heic.SUFFIXES)
 MIN_SIDE = 16  # pixels: less is no photograph, and no net can see anything in it
 MAX_PIXELS = 150_000_000  # above every camera; guards against decompression bombs
 MAX_SIDE = {"WEBP": 16383, "JPEG": 65500}  # pixels, of the formats
-ORIENTATION = 0x0112  # the EXIF tag
 # What is written back of a file's first directory. In a TIFF the tags of its pixels stand there,
 # too (strips, bits, SampleFormat): they would describe the new file's pixels wrongly.
-KEPT_TAGS = (
-    *("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "Copyright"),
-    *("XResolution", "YResolution", "ResolutionUnit", "Rating", "RatingPercent"),
-    *("XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject"),
-)
 
 
 @dataclass(frozen=True)
@@ -73,7 +68,7 @@ def read_photo(path: str | Path) -> Photo:
                     pixels = _pixels(path, im)
                 icc = im.info.get("icc_profile")
                 pixels = upright(pixels.reshape(*pixels.shape[:2], -1), orientation)
-                kept = _kept_exif(exif, *pixels.shape[:2])
+                kept = kept_exif(exif, *pixels.shape[:2])
     except UnidentifiedImageError:
         # Pillow does not know every 16-bit colour TIFF; OpenCV does.
         pixels = decode_all_bits(content) if content[:4] in (b"II*\0", b"MM\0*") else None
@@ -85,7 +80,7 @@ def read_photo(path: str | Path) -> Photo:
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         exif = Image.Exif()
         exif.load(content)
-        icc, kept = exif.get(ExifTags.Base.InterColorProfile), _kept_exif(exif, *pixels.shape[:2])
+        icc, kept = exif.get(ExifTags.Base.InterColorProfile), kept_exif(exif, *pixels.shape[:2])
     except Image.DecompressionBombError:
         raise PhotoError(_too_large(path)) from None
     except (OSError, SyntaxError, ValueError, struct.error, EOFError, ImageCms.PyCMSError) as error:
@@ -104,6 +99,23 @@ def read_photo(path: str | Path) -> Photo:
         icc = None  # a grey or CMYK profile fits no RGB file
     turned = exif.get(ORIENTATION, 1)
     return Photo(np.ascontiguousarray(colours), alpha, bits, icc, kept, turned)
+
+
+def shrunk(photo: Photo, long_side: int) -> Photo:
+    """The photograph with a long side of at most `long_side` pixels, by area averages."""
+    height, width = photo.rgb.shape[:2]
+    scale = long_side / max(height, width)
+    if scale >= 1:
+        return photo
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    exif = Image.Exif()
+    exif.load(photo.exif or b"")
+    kept = photo.exif and kept_exif(exif, *size)
+    if photo.alpha is None:
+        return replace(photo, rgb=resize(photo.rgb, size), exif=kept)
+    alpha = resize(photo.alpha, size)  # what is clear must not colour what is not
+    rgb = resize(photo.rgb * photo.alpha[..., None], size) / np.maximum(alpha, 1e-5)[..., None]
+    return replace(photo, rgb=np.minimum(rgb, 1), alpha=alpha, exif=kept)
 
 
 def check_output(path: str | Path, source: str | Path | None = None) -> Path:
@@ -237,36 +249,6 @@ def _pixels(path: Path, im: Image.Image) -> np.ndarray:
         )
     clear = im.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in im.info
     return np.asarray(im.convert("RGBA" if clear else "RGB"))
-
-
-def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Undo the EXIF orientation, 1 to 8 (EXIF 2.32, tag 0x0112), of (H,W) or (H,W,C)."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return pixels
-
-
-def _kept_exif(exif: Image.Exif, height: int, width: int) -> bytes | None:
-    """What of a file's EXIF is true of the picture made of it, as bytes; None if nothing is."""
-    kept = Image.Exif()
-    kept.endian = exif.endian
-    for tag in (ExifTags.Base[name] for name in KEPT_TAGS):
-        if tag in exif:
-            kept[tag] = exif[tag]
-    for folder in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        if tags := dict(exif.get_ifd(folder)):
-            tags.pop(ExifTags.IFD.Interop, None)  # an offset in the old file
-            for size, pixels in (("ExifImageWidth", width), ("ExifImageHeight", height)):
-                if ExifTags.Base[size] in tags:
-                    tags[ExifTags.Base[size]] = pixels
-            kept[folder] = tags
-    if ORIENTATION in exif:
-        kept[ORIENTATION] = 1
-    return kept.tobytes() if len(kept) else None
 
 
 def _quantised(values: np.ndarray, bits: int) -> np.ndarray:

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import scipy.fft
 
 from bradcn_nb.errors import BradcnError
 
@@ -137,6 +136,8 @@ def _cut_discs(
             disc = aperture_kernel(radius, shape.blades, tuple(off))
             disc = disc if signed_px < 0 else disc[::-1, ::-1]
             size = [a + b - 1 for a, b in zip(light.shape[1:], disc.shape, strict=True)]
+            import scipy.fft  # half a second that a round aperture need not wait
+
             fast = [scipy.fft.next_fast_len(side, real=True) for side in size]
             lit = scipy.fft.rfft2(light, fast) * scipy.fft.rfft2(disc, fast)
             lit = scipy.fft.irfft2(lit, fast)[:, : size[0], : size[1]]

@@ -110,7 +110,7 @@ def render_layered(
     """
     photo = np.ascontiguousarray(finite_floats(image_srgb), dtype=np.float32)
     disparity = finite_floats(disparity, "a disparity map")
-    signed = _signed_radius(disparity, focus_disparity, radius_px_per_disparity)
+    signed = _flattened_radius(disparity, focus_disparity, radius_px_per_disparity)
     curve = min(highlights, HIGHLIGHTS)
     light = to_light(photo, curve)
     if highlights > curve:
@@ -153,7 +153,7 @@ def render_layered(
     return result
 
 
-def _signed_radius(disparity: np.ndarray, focus: float, scale: float) -> np.ndarray:
+def _flattened_radius(disparity: np.ndarray, focus: float, scale: float) -> np.ndarray:
     """Radius of each pixel's disc in pixels, positive before the focus; small ones become 0."""
     signed = (disparity.astype(np.float32) - np.float32(focus)) * np.float32(scale)
     size = np.abs(signed)
@@ -179,8 +179,8 @@ def render_lens(
 
     Returns the photograph's shape and range. Raises DataError when the focus is too near.
     """
-    side = min(depth_m.shape)
-    focus_m = default_focus(depth_m) if focus is None else _depth_at(depth_m, focus, side)
+    half = round(FOCUS_WINDOW * min(depth_m.shape))
+    focus_m = default_focus(depth_m) if focus is None else depth_at(depth_m, focus, half)
     return render_focused(photo, depth_m, focus_m, aperture, look)
 
 
@@ -192,17 +192,29 @@ def render_focused(
     look: Look = PLAIN,
 ) -> np.ndarray:
     """As `render_lens`, where what is sharp is given by its distance `focus_m` in metres."""
-    side = min(depth_m.shape)
-    camera = Camera(f_number=aperture)
-    if focus_m <= 2 * camera.focal_mm / 1000:
+    radius = signed_radius(depth_m, focus_m, focus_m, Camera(f_number=aperture))
+    return render_layered(photo, radius, 0.0, 1.0, **look._asdict())
+
+
+def signed_radius(depth_m: np.ndarray, near_m: float, far_m: float, camera: Camera) -> np.ndarray:
+    """Radius of each pixel's disc in pixels, positive before `near_m`, negative beyond `far_m`.
+
+    Between the two, in metres, all is sharp; on either side the blur grows as that of a lens
+    focused on that end. The camera's sensor is as high as the short side of the depth (H,W) in
+    metres. No disc is wider than `LARGEST_DISC`. `render_layered` draws the result with focus 0 and
+    scale 1. Raises DataError when `near_m` is too near.
+    """
+    if near_m <= 2 * camera.focal_mm / 1000:
         raise DataError(
-            f"depth at the focus is {focus_m:.3f} m, too near for a lens; "
+            f"depth at the focus is {near_m:.3f} m, too near for a {camera.focal_mm:g} mm lens; "
             "give metres (.npy) or millimetres (.png)"
         )
-    scale = blur_scale(focus_m, camera) * side
-    reach = LARGEST_DISC * side / scale
-    disparity = np.clip(1 / depth_m, 1 / focus_m - reach, 1 / focus_m + reach)
-    return render_layered(photo, disparity, 1 / focus_m, scale, **look._asdict())
+    side = min(depth_m.shape)
+    before, beyond = (blur_scale(end, camera) * side for end in (near_m, far_m))
+    disparity = (1 / depth_m).astype(np.float32, copy=False)
+    radius = np.maximum(disparity - np.float32(1 / near_m), 0) * np.float32(before)
+    radius += np.minimum(disparity - np.float32(1 / far_m), 0) * np.float32(beyond)
+    return np.clip(radius, -LARGEST_DISC * side, LARGEST_DISC * side, out=radius)
 
 
 def default_focus(depth_m: np.ndarray) -> float:
@@ -216,9 +228,11 @@ def default_focus(depth_m: np.ndarray) -> float:
     return float(np.percentile(middle, 30))
 
 
-def _depth_at(depth_m: np.ndarray, focus: tuple[float, float], side: int) -> float:
-    """The median depth in a small square around a pixel, so that one odd pixel does not decide."""
-    x, y = int(focus[0]), int(focus[1])
-    half = round(FOCUS_WINDOW * side)
+def depth_at(depth_m: np.ndarray, place: tuple[float, float], half: int) -> float:
+    """The median depth in a square around a pixel (x, y), so that one odd pixel does not decide.
+
+    `half` is half its side in pixels.
+    """
+    x, y = int(place[0]), int(place[1])
     square = depth_m[max(0, y - half) : y + half + 1, max(0, x - half) : x + half + 1]
     return float(np.median(square))

@@ -9,11 +9,12 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from bradcn_nb.data.depth_maps import INFINITE_M, TOO_FAR_M, TOO_NEAR_M, DepthMap
+from bradcn_nb.data.exif import ORIENTATION, upright
 from bradcn_nb.data.heic import has_gain_map, heic_depth, kind_of, wide_colours
 from bradcn_nb.data.phone import apple, google
 from bradcn_nb.data.phone.stored import DamagedError, Stored
 from bradcn_nb.data.phone.xmp import APP1, APP2, Xmp, jpeg_xmp, segments
-from bradcn_nb.data.photos import MAX_PIXELS, ORIENTATION, upright
+from bradcn_nb.data.photos import MAX_PIXELS
 from bradcn_nb.errors import DataError
 
 OWN = "own"  # in place of a depth map's name
