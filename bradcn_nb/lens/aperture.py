@@ -118,6 +118,8 @@ def _cut_discs(
     flat, and on a slope the tiles stay below one grey level (a test compares with smaller ones).
     Cost: a tile is convolved, by FFT, at its size and a disc's around it, and only where it is lit.
     """
+    import scipy.fft  # half a second that a round aperture need not wait
+
     radius = abs(signed_px)
     reach = int(np.ceil(shape.extent(radius))) + 1
     _, height, width = planes.shape
@@ -136,8 +138,6 @@ def _cut_discs(
             disc = aperture_kernel(radius, shape.blades, tuple(off))
             disc = disc if signed_px < 0 else disc[::-1, ::-1]
             size = [a + b - 1 for a, b in zip(light.shape[1:], disc.shape, strict=True)]
-            import scipy.fft  # half a second that a round aperture need not wait
-
             fast = [scipy.fft.next_fast_len(side, real=True) for side in size]
             lit = scipy.fft.rfft2(light, fast) * scipy.fft.rfft2(disc, fast)
             lit = scipy.fft.irfft2(lit, fast)[:, : size[0], : size[1]]
