@@ -19,11 +19,13 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import numpy as np
 import repository
 from jupytext.combine import combine_inputs_with_outputs
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio
 
 BOOK = Path(__file__).resolve().parent
 # What differs from machine to machine (versions, timings, widget state) stays out of the file.
@@ -32,6 +34,7 @@ NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python", "pygments_lexer": "ipython3"},
 }
+PALETTE_DB = 48  # PSNR from which 256 colours are as good as all: curves, not photographs
 JPEG_QUALITY = 90
 JPEG_SHARE = 0.6  # of a PNG's bytes; more than that it is of a drawing, whose lines JPEG would blur
 
@@ -81,7 +84,10 @@ def smaller(output: NotebookNode) -> None:
     png, packed, jpeg = base64.b64decode(output.data["image/png"]), BytesIO(), BytesIO()
     with Image.open(BytesIO(png)) as picture:
         figure = picture.convert("RGB")
-    figure.save(packed, "PNG", optimize=True)
+    few = figure.quantize(256, kmeans=3, dither=Image.Dither.NONE)
+    with np.errstate(divide="ignore"):  # many have no more than 256
+        alike = peak_signal_noise_ratio(np.asarray(figure), np.asarray(few.convert("RGB")))
+    (few if alike >= PALETTE_DB else figure).save(packed, "PNG", optimize=True)
     figure.save(jpeg, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
     least = min(png, packed.getvalue(), key=len)
     if len(jpeg.getvalue()) <= JPEG_SHARE * len(least):
