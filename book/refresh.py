@@ -83,6 +83,8 @@ def smaller(output: NotebookNode) -> None:
     """Pack a figure more tightly: photographs as JPEG, curves as the same PNG in fewer bytes."""
     png, packed, jpeg = base64.b64decode(output.data["image/png"]), BytesIO(), BytesIO()
     with Image.open(BytesIO(png)) as picture:
+        if picture.mode == "P":  # packed before: a second time it would change, for nothing
+            return
         figure = picture.convert("RGB")
     few = figure.quantize(256, kmeans=3, dither=Image.Dither.NONE)
     with np.errstate(divide="ignore"):  # many have no more than 256
