@@ -22,7 +22,7 @@ from bradcn_nb.course.masters import read_master
 from bradcn_nb.course.notes import beyond_the_master, from_package
 from bradcn_nb.course.remote import _failure
 from bradcn_nb.course.results import Answer, Grade
-from bradcn_nb.course.sandbox import Limits
+from bradcn_nb.course.sandbox import Limits, _scratch
 from bradcn_nb.course.submissions import (
     FILES,
     beside,
@@ -426,3 +426,8 @@ def test_what_is_taken_from_the_package_beyond_the_master_is_noted():
         ("def f():\n    return __import__('bradcn_nb.models')", "bradcn_nb.models"),
     ):
         assert said in beyond_the_master([source], given)
+
+
+def test_a_python_below_tmp_is_not_covered():
+    assert _scratch(["/usr", "/tmp/course/.venv/lib"]) == ["/dev/shm"]
+    assert _scratch(["/usr", "/tmpfiles"]) == ["/dev/shm", "/tmp"]

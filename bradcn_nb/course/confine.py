@@ -143,7 +143,8 @@ def _new_root(plan: dict) -> None:
     # These after the rest is read-only.
     kernel.mount("proc", f"{root}/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV)
     flags = kernel.MS_NOSUID | kernel.MS_NODEV
-    for name, size in (("/tmp", 64 << 20), ("/dev/shm", 64 << 20), (plan["work"], plan["disk"])):
+    sizes = {**dict.fromkeys(plan["scratch"], 64 << 20), plan["work"]: plan["disk"]}
+    for name, size in sizes.items():
         kernel.mount("tmpfs", root + name, "tmpfs", flags, f"size={size},mode=1777")
     for path in plan["masked"]:
         kernel.mount("tmpfs", root + path, "tmpfs", flags | 1, "size=4k,mode=755")

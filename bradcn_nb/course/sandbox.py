@@ -29,6 +29,7 @@ from bradcn_nb.files import data_root
 LEVELS = ("bubblewrap", "namespaces", "landlock", "limits")
 FIRST_USER = 61_100  # as root: one unprivileged user for each job
 SYSTEM = ("/usr", "/nix/store", "/gnu/store", "/sys/devices/system/cpu")
+SCRATCH = ("/dev/shm", "/tmp")
 TOP = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 ETC = ("ld.so.cache", "passwd", "group", "localtime", "alternatives", "fonts", "nsswitch.conf")
 BOOT = (
@@ -89,6 +90,11 @@ def _parts() -> tuple[str, list[str], list[str]]:
     return program, places, visible
 
 
+def _scratch(visible: Sequence[str]) -> list[str]:
+    """The folders for anybody's files, but for those that would cover a Python that lies below."""
+    return [p for p in SCRATCH if not any(Path(v).is_relative_to(p) for v in visible)]
+
+
 def _environment(work: str) -> dict[str, str]:
     kept = ("LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
     return {name: os.environ[name] for name in kept if name in os.environ} | {
@@ -142,6 +148,7 @@ class Sandbox:
             "masked": [path for path in masked if os.path.isdir(path)],
             "links": {top: os.readlink(top) for top in TOP if os.path.islink(top)},
             "root": self._scratch,
+            "scratch": _scratch(visible),
             "work": work,
             "disk": self.limits.disk,
             "file": self.limits.disk,
@@ -258,7 +265,8 @@ def _bubblewrap(plan: dict, root: bool) -> list[str]:
         words += ["--symlink", target, name]
     words += ["--proc", "/proc", "--dev", "/dev"]
     small = str(64 << 20)
-    for path, size in (("/dev/shm", small), ("/tmp", small), (plan["work"], str(plan["disk"]))):
+    sizes = {**dict.fromkeys(plan["scratch"], small), plan["work"]: str(plan["disk"])}
+    for path, size in sizes.items():
         words += ["--perms", "1777", "--size", size, "--tmpfs", path]
     for path in plan["masked"]:
         words += ["--size", "4096", "--tmpfs", path, "--remount-ro", path]
